@@ -1,0 +1,85 @@
+"""Randomness for training: drawn once a pair, applied to photo and mask alike.
+
+Every draw is a function of its seed alone, so a photo's augmentation in any epoch can be made again.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from eggseg.classes import VOID
+
+
+class Draw(NamedTuple):
+    """What one pair undergoes."""
+
+    transform: tf.Tensor
+    """(8,) float32: where each output pixel comes from, as `ImageProjectiveTransform` takes it."""
+    gain: tf.Tensor
+    """(3,) float32: factor of each colour channel."""
+    gamma: tf.Tensor
+    """() float32: exponent of brightness."""
+    saturation: tf.Tensor
+    """() float32: 0 is grey, 1 as it was."""
+    noise: tf.Tensor
+    """() float32: standard deviation, grey levels."""
+    seed: tf.Tensor
+    """(2,) int32: for the noise itself."""
+
+
+def draw(seed: tf.Tensor, size: int, strength: float = 1.0) -> Draw:
+    """Draw for a square of `size` pixels from `seed`, (2,) int32; a `strength` of 0 leaves it as it is.
+
+    At full strength: both flips, rotation by up to 45 degrees, scale 0.75 to 2, shift by up to a quarter of the side,
+    brightness, contrast of the channels against each other (the light's colour), saturation and noise.
+    """
+    unit = tf.random.stateless_uniform((12,), seed, -1, 1)  # each in -1..1, 0 changes nothing
+    flip = tf.where((tf.constant(strength) > 0) & (unit[:2] > 0), -1.0, 1.0)
+    unit = unit * strength
+    angle = unit[2] * math.pi / 4
+    scale = tf.exp(tf.where(unit[3] > 0, unit[3] * math.log(2), unit[3] * -math.log(0.75)))
+    shift = unit[4:6] * size / 4
+    middle = (size - 1) / 2
+    # Output (x, y) comes from input m @ ((x, y) - middle - shift) + middle, m the inverse of flip, scale and rotation.
+    cos, sin = tf.cos(angle) / scale, tf.sin(angle) / scale
+    m = tf.reshape(tf.stack([cos * flip[0], sin * flip[0], -sin * flip[1], cos * flip[1]]), (2, 2))
+    offset = middle - tf.linalg.matvec(m, middle + shift)
+    transform = tf.stack([m[0, 0], m[0, 1], offset[0], m[1, 0], m[1, 1], offset[1], 0.0, 0.0])
+    return Draw(
+        transform=transform,
+        gain=tf.exp(0.25 * unit[6] + 0.12 * unit[7:10]),
+        gamma=tf.exp(0.4 * unit[10]),
+        saturation=1 + 0.5 * unit[11],
+        noise=tf.abs(unit[6] * unit[10]) * 12,
+        seed=seed,
+    )
+
+
+def apply_to_image(draw: Draw, image: tf.Tensor) -> tf.Tensor:
+    """Augment (size, size, 3) uint8 to float32 in 0..255; what lies outside is black."""
+    image = _transform(draw, tf.cast(image, tf.float32), "BILINEAR", 0.0)
+    light = tf.pow(image / 255, draw.gamma) * 255 * draw.gain
+    grey = tf.reduce_mean(light, axis=-1, keepdims=True)
+    light = grey + (light - grey) * draw.saturation
+    light += draw.noise * tf.random.stateless_normal(tf.shape(light), draw.seed)
+    return tf.clip_by_value(light, 0, 255)
+
+
+def apply_to_ids(draw: Draw, ids: tf.Tensor) -> tf.Tensor:
+    """Augment (size, size) class ids, uint8; what lies outside is VOID."""
+    return _transform(draw, ids[..., None], "NEAREST", VOID)[..., 0]
+
+
+def _transform(draw: Draw, image: tf.Tensor, interpolation: str, fill: float) -> tf.Tensor:
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=image[None],
+        transforms=draw.transform[None],
+        output_shape=tf.shape(image)[:2],
+        fill_value=tf.cast(fill, tf.float32),
+        interpolation=interpolation,
+        fill_mode="CONSTANT",
+    )[0]
+    return tf.ensure_shape(moved, image.shape)

@@ -1,0 +1,173 @@
+"""What happens around the steps of `model.fit`: averaged weights, checkpoints, records of the epochs."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from eggseg.classes import ClassTable
+from eggseg.errors import InputError
+from eggseg.files import replacing, write_csv
+
+RAW, AVERAGED = "raw.weights.h5", "averaged.weights.h5"
+CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
+
+Logs = dict[str, Any] | None
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """An exponential moving average of all weights, batch-norm statistics too, in the model whenever it is tested.
+
+    The averages begin as the first weights; `decay` rises to its full value over the first steps (1 + t) / (10 + t),
+    so that they forget the start.
+    """
+
+    def __init__(self, model: keras.Model, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        self.weights = model.weights
+        self.averages = [tf.Variable(w, trainable=False, name=f"averaged_{i}") for i, w in enumerate(self.weights)]
+        self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        self._average()
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        self.swap()
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        self.swap()
+
+    @tf.function
+    def _average(self) -> None:
+        step = tf.cast(self.steps.assign_add(1), tf.float32)
+        keep = tf.minimum(self.decay, (1 + step) / (10 + step))
+        for average, weight in zip(self.averages, self.weights, strict=True):
+            average.assign(average + (1 - keep) * (weight.value - average))
+
+    @tf.function
+    def swap(self) -> None:
+        """Exchange the model's weights with their averages."""
+        for average, weight in zip(self.averages, self.weights, strict=True):
+            raw = tf.identity(weight.value)
+            weight.value.assign(average)
+            average.assign(raw)
+
+
+class RunRecorder(keras.callbacks.Callback):
+    """Writes the run folder after each epoch: checkpoint, history, and the weights when they are the best so far.
+
+    The checkpoint is one file that appears whole, and is written last: a run killed at any moment goes on from the end
+    of an epoch, and does again what it had begun, to the same result.
+    """
+
+    def __init__(self, folder: Path, averaged: AveragedWeights, patience: int = 0) -> None:
+        super().__init__()
+        self.folder = folder
+        self.averaged = averaged
+        self.patience = patience
+        self.rows: list[dict[str, float]] = []
+
+    @property
+    def best(self) -> int:
+        """Index of the epoch with the best validation mIoU."""
+        return int(np.nanargmax([row["val_miou"] for row in self.rows]))
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether patience is at its end."""
+        return bool(self.rows) and 0 < self.patience <= len(self.rows) - 1 - self.best
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        row = {name: float(value) for name, value in (logs or {}).items()}
+        self.rows.append({"epoch": epoch + 1, "learning_rate": float(self.model.optimizer.learning_rate)} | row)
+        # One string a line: a log scraper finds each figure, and no other writer comes between.
+        print("".join(f"\n{name}={value:.4f}" for name, value in row.items() if name.startswith("val_")), flush=True)
+        if self.best == len(self.rows) - 1:
+            self._save_weights()
+        write_csv(self.folder / HISTORY, self.rows)
+        self._save_checkpoint()
+        if self.is_exhausted:
+            self.model.stop_training = True
+
+    def restore(self) -> int:
+        """Take up the checkpoint of the run folder, if there is one; the number of epochs that are done."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return 0
+        with np.load(path) as state:
+            self.rows = json.loads(str(state["rows"]))
+            variables = self._variables()
+            for name, variable in variables.items():
+                if name not in state or state[name].shape != tuple(variable.shape):
+                    raise InputError(f"{path} is of another network: {name} does not fit; use another --output_dir")
+                variable.assign(state[name])
+        return len(self.rows)
+
+    def _variables(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        groups = {
+            "model": self.model.variables,
+            "optimizer": self.model.optimizer.variables,
+            "averaged": [*self.averaged.averages, self.averaged.steps],
+        }
+        return {f"{group}/{i}": v for group, variables in groups.items() for i, v in enumerate(variables)}
+
+    def _save_checkpoint(self) -> None:
+        arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        arrays["rows"] = np.array(json.dumps(self.rows))
+        with replacing(self.folder / CHECKPOINT) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def _save_weights(self) -> None:
+        with replacing(self.folder / RAW) as temporary:
+            self.model.save_weights(temporary)
+        self.averaged.swap()
+        with replacing(self.folder / AVERAGED) as temporary:
+            self.model.save_weights(temporary)
+        self.averaged.swap()
+
+
+class Pictures(keras.callbacks.Callback):
+    """Shows a few validation photos, their truth and the prediction in TensorBoard, every `every` epochs."""
+
+    def __init__(self, batch: tuple[np.ndarray, np.ndarray], classes: ClassTable, folder: Path, every: int = 5) -> None:
+        super().__init__()
+        self.images, self.truth = batch
+        self.classes = classes
+        self.every = every
+        self.writer = tf.summary.create_file_writer(str(folder))
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if epoch % self.every:
+            return
+        predicted = np.argmax(self.model.predict_on_batch(self.images), -1)
+        palette = np.zeros((256, 3), np.uint8)
+        palette[: len(self.classes)] = self.classes.colors
+        strips = np.concatenate([self.images.astype(np.uint8), palette[self.truth], palette[predicted]], axis=2)
+        with self.writer.as_default():
+            tf.summary.image("photo, truth, prediction", strips, step=epoch, max_outputs=len(strips))
+
+
+@keras.saving.register_keras_serializable("eggseg")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises linearly over `warmup` steps and falls to 0 as a cosine over the rest of `steps`."""
+
+    def __init__(self, peak: float, warmup: int, steps: int) -> None:
+        self.peak, self.warmup, self.steps = peak, warmup, steps
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        step = tf.cast(step, tf.float32)
+        rise = (step + 1) / max(1, self.warmup)
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        fall = 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(done, 0, 1)))
+        return self.peak * tf.where(step < self.warmup, rise, fall)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps}

@@ -1,0 +1,116 @@
+"""All settings of a training run: one frozen dataclass from which command line, JSON and help are derived."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Any, Literal
+
+from eggseg import cli
+from eggseg.errors import InputError
+
+
+# Defaults that read the environment are what SageMaker's containers set.
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Train a U-Net on a folder of photos and masks."""
+
+    data_dir: Path = field(default_factory=lambda: Path(os.environ.get("SM_CHANNEL_TRAINING", "data")))
+    """Folder with images/ and masks/, paired by name."""
+    output_dir: Path = field(default_factory=lambda: Path(os.environ.get("SM_OUTPUT_DATA_DIR", "run")))
+    """Run folder: everything that the run makes lies here."""
+    export_dir: Path | None = field(
+        default_factory=lambda: Path(os.environ["SM_MODEL_DIR"]) if "SM_MODEL_DIR" in os.environ else None
+    )
+    """A second place for the SavedModel, as EXPORT_DIR/1."""
+    model_dir: str = ""
+    """Ignored. SageMaker's estimator passes an S3 address here."""
+    overwrite: bool = False
+    """Begin anew where the run folder already holds a run."""
+    resume: bool = False
+    """Go on after the last finished epoch of the run in the run folder; begin where there is none."""
+    init: Path | None = None
+    """Start from the weights of an earlier run: its folder, or a .weights.h5 file."""
+
+    image_size: int = 400
+    """Side of the square that the network sees, pixels."""
+    base_filters: int = 32
+    """Filters of the network at its first level; each level down has twice as many."""
+    depth: int = 4
+    """Number of times that the network halves the picture."""
+    stem_stride: int = 2
+    """Stride of the first convolution, network pixels: 1 is the U-Net of the paper, 2 is about three times as fast."""
+    dropout: float = 0.0
+    """Share of the features dropped at the bottom of the network, 0 to below 1."""
+
+    split: Literal["blocks", "session", "random"] = "blocks"
+    """What is held out for validation: blocks of neighbouring frames, whole camera sessions, or single photos."""
+    val_fraction: float = 0.2
+    """Share of the photos held out, above 0, at most 0.5."""
+    seed: int = 0
+    """Seed of the split, the first weights, the order of the photos and their augmentation."""
+
+    epochs: int = 60
+    """Passes over the training photos."""
+    batch_size: int = 8
+    """Photos in a step, over all GPUs together."""
+    learning_rate: float = 1e-3
+    """Highest learning rate of AdamW, per step."""
+    weight_decay: float = 1e-2
+    """Weight decay of AdamW, per step and learning rate."""
+    warmup_epochs: float = 2.0
+    """Epochs over which the learning rate rises, before it falls as a cosine."""
+    ema_decay: float = 0.99
+    """Share of the averaged weights that each step keeps; the averages are what is measured and exported."""
+    augment: float = 1.0
+    """Strength of the augmentation: 0 is none, 1 the full range of turns, zooms, shifts and colours."""
+    patience: int = 0
+    """Epochs without a better validation mIoU after which training stops; 0 goes on to the end."""
+
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of the network's arithmetic in training; auto takes what the hardware is fast at."""
+    cache: Literal["auto", "memory", "disk"] = "auto"
+    """Where the decoded squares are kept; auto is memory where they take at most half of what is free."""
+    num_gpus: int = field(default_factory=lambda: int(os.environ.get("SM_NUM_GPUS", "-1")))
+    """GPUs to train on; -1 takes all there are, 0 the processor."""
+
+    def __post_init__(self) -> None:
+        for name, holds, expected in (
+            ("image_size", self.image_size >= 16, "at least 16 pixels"),
+            ("base_filters", self.base_filters >= 1, "at least 1"),
+            ("depth", 1 <= self.depth <= 8, "1 to 8"),
+            ("stem_stride", 1 <= self.stem_stride <= 4, "1 to 4"),
+            ("dropout", 0 <= self.dropout < 1, "0 to below 1"),
+            ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0, at most 0.5"),
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("learning_rate", self.learning_rate > 0, "above 0"),
+            ("weight_decay", self.weight_decay >= 0, "at least 0"),
+            ("warmup_epochs", self.warmup_epochs >= 0, "at least 0"),
+            ("ema_decay", 0 <= self.ema_decay < 1, "0 to below 1"),
+            ("augment", 0 <= self.augment <= 2, "0 to 2"),
+            ("patience", self.patience >= 0, "at least 0"),
+            ("num_gpus", self.num_gpus >= -1, "-1 or more"),
+        ):
+            if not holds:
+                raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
+
+    @classmethod
+    def from_args(cls, argv: Sequence[str] | None = None) -> Config:
+        """Settings of a command line; `--config FILE` holds others as JSON, which the command line overrules."""
+        return cli.parse(cls, argv, "eggseg.train", with_config=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON values; a file of them is a valid `--config`."""
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(self).items()
+        }
+
+
+def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a run's settings, as JSON values, that a run which goes on from it must share."""
+    free = ("data_dir", "output_dir", "export_dir", "model_dir", "overwrite", "resume", "init", "cache", "num_gpus")
+    return {name: value for name, value in settings.items() if name not in free}

@@ -1,0 +1,49 @@
+"""EXIF orientation inside the graph: TensorFlow's decoders return pixels as stored, however the phone was held."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+HEAD = 1 << 18
+"""How much of a file is searched for the tag, bytes: EXIF comes first, and its segment holds at most 64 KiB."""
+
+_EXIF_SEGMENT, _SCAN_SEGMENT, _ORIENTATION_TAG = 0xE1, 0xDA, 0x0112
+_MOST_ENTRIES = 512
+
+
+def orientation(data: tf.Tensor) -> tf.Tensor:
+    """EXIF orientation of the bytes of a JPEG, () string to () int32 in 1..8; 1 where there is none."""
+    head = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, HEAD), tf.uint8), tf.int64)
+    length = tf.size(head, tf.int64)
+
+    def number(offset: tf.Tensor, count: int, little: tf.Tensor | bool = False) -> tf.Tensor:
+        """The unsigned integers of `count` bytes at `offset`, any shape; past the end the last byte repeats."""
+        places = tf.clip_by_value(offset[..., None] + tf.range(count, dtype=tf.int64), 0, length - 1)
+        digits = tf.gather(head, places)
+        digits = tf.where(little, tf.reverse(digits, [-1]), digits)
+        return tf.reduce_sum(digits * 256 ** tf.range(count - 1, -1, -1, dtype=tf.int64), axis=-1)
+
+    def is_exif(at: tf.Tensor) -> tf.Tensor:
+        return (number(at + 1, 1) == _EXIF_SEGMENT) & (number(at + 4, 4) == int.from_bytes(b"Exif", "big"))
+
+    def goes_on(at: tf.Tensor) -> tf.Tensor:
+        is_segment = (number(at, 1) == 0xFF) & (number(at + 1, 1) != _SCAN_SEGMENT)
+        return (at + 4 < length) & is_segment & ~is_exif(at)
+
+    at = tf.while_loop(goes_on, lambda at: (at + 2 + number(at + 2, 2),), (tf.constant(2, tf.int64),))[0]
+    tiff = at + 10  # past marker (2), length (2) and b"Exif\0\0"
+    little = number(tiff, 2) == int.from_bytes(b"II", "big")
+    directory = tiff + number(tiff + 4, 4, little)
+    count = tf.minimum(number(directory, 2, little), _MOST_ENTRIES)
+    entries = directory + 2 + 12 * tf.range(count)
+    values = number(tf.boolean_mask(entries, number(entries, 2, little) == _ORIENTATION_TAG) + 8, 2, little)
+    found = tf.cast(tf.concat([values, [1]], 0)[0], tf.int32)
+    return tf.where(is_exif(at) & (found >= 1) & (found <= 8), found, 1)
+
+
+def upright(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
+    """Turn (h, w, c) pixels as stored upright by their EXIF orientation `tag`, () int32 in 1..8."""
+    channels = image.shape[-1]
+    image = tf.cond(tag >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    flip = tf.stack([tf.reduce_any(tag == [3, 4, 7, 8]), tf.reduce_any(tag == [2, 3, 6, 7])])
+    return tf.ensure_shape(tf.reverse(image, tf.boolean_mask([0, 1], flip)), (None, None, channels))

@@ -1,0 +1,153 @@
+"""The one graph, bytes in and masks out: its SavedModel, and `load`.
+
+    bytes -> decode -> letterbox -> network -> restore -> argmax -> paint -> PNG
+
+Training, command line and serving run this graph, so none of them can treat a photo differently from the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from eggseg import hardware
+from eggseg.classes import ClassTable
+from eggseg.errors import InputError
+from eggseg.files import read_json
+from eggseg.geometry import letterbox, restore
+from eggseg.images import decode
+
+SETTINGS = "eggseg.json"
+"""Name of the file among the SavedModel's assets that holds class table and settings."""
+
+PARALLEL_PHOTOS = 2
+"""Photos of one request that are worked on at a time: each may hold 100 MB of scores at its original size."""
+
+
+class Graph(tf.Module):
+    """The network between its photo's bytes and its mask's, as functions that a SavedModel can hold."""
+
+    def __init__(self, network: keras.Model, classes: ClassTable) -> None:
+        super().__init__()
+        self.network = network
+        self.classes = classes
+
+    def logits(self, image: tf.Tensor) -> tf.Tensor:
+        """(h, w, 3) uint8 to (h, w, classes) float32."""
+        square = tf.cast(letterbox(image, self.network.input_shape[1]), tf.float32)
+        shape = tf.shape(image)
+        return restore(self.network(square[None], training=False)[0], shape[0], shape[1])
+
+    @tf.function(input_signature=[tf.TensorSpec((), tf.string, "image_bytes")])
+    def decode(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"image": decode(image_bytes)}
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, "image")])
+    def class_ids(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"class_ids": tf.cast(tf.argmax(self.logits(image), -1), tf.uint8)}
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, "image")])
+    def pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = self.logits(image)
+        return {"class_ids": tf.cast(tf.argmax(logits, -1), tf.uint8), "probabilities": tf.nn.softmax(logits)}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
+    def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        def one(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            ids = self.class_ids(self.decode(data)["image"])["class_ids"]
+            counts = tf.math.bincount(tf.cast(tf.reshape(ids, [-1]), tf.int32), minlength=len(self.classes))
+            mask = tf.gather(self.classes.value_of_id, tf.cast(ids, tf.int32))
+            return tf.io.encode_png(mask[..., None]), tf.cast(counts, tf.int64)
+
+        # Photo by photo: their sizes differ, and so a mask never depends on what else is in the request.
+        masks, counts = tf.map_fn(
+            one,
+            image_bytes,
+            fn_output_signature=(tf.TensorSpec((), tf.string), tf.TensorSpec((len(self.classes),), tf.int64)),
+            parallel_iterations=PARALLEL_PHOTOS,
+        )
+        return {"mask_bytes": masks, "class_pixels": counts}
+
+
+def save(network: keras.Model, classes: ClassTable, settings: dict[str, Any], folder: Path) -> None:
+    """Write the SavedModel of a float32 network to `folder`, whole or not at all; one that is there is replaced."""
+    if network.compute_dtype != "float32":
+        raise ValueError(f"the exported network computes in float32, this one in {network.compute_dtype}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
+        asset = Path(temporary, SETTINGS)
+        asset.write_text(json.dumps({"classes": classes.to_json(), "settings": settings}, indent=2))
+        graph = Graph(network, classes)
+        graph.settings = tf.saved_model.Asset(str(asset))
+        signatures = {
+            "serving_default": graph.serve,
+            "pixels": graph.pixels,
+            "class_ids": graph.class_ids,
+            "decode": graph.decode,
+        }
+        new, old = Path(temporary, "new"), Path(temporary, "old")
+        tf.saved_model.save(graph, str(new), signatures=signatures)
+        new.chmod(0o755)
+        if folder.exists():
+            shutil.move(folder, old)
+        new.rename(folder)
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmenter:
+    """A loaded model, to be called with frames."""
+
+    classes: ClassTable
+    settings: dict[str, Any]
+    precision: str
+    signatures: dict[str, Any]
+
+    def __call__(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(h, w, 3) uint8 RGB to class ids, (h, w) uint8, and probabilities, (h, w, classes) float32."""
+        out = self.signatures["pixels"](image=_frame(frame))
+        return out["class_ids"].numpy(), out["probabilities"].numpy()
+
+    def class_ids(self, frame: np.ndarray) -> np.ndarray:
+        """(h, w, 3) uint8 RGB to class ids, (h, w) uint8: the same as a call's, without the cost of probabilities."""
+        return self.signatures["class_ids"](image=_frame(frame))["class_ids"].numpy()
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """The bytes of a photo to an upright frame, (h, w, 3) uint8 RGB; `tf.errors.OpError` if that cannot be."""
+        return self.signatures["decode"](image_bytes=tf.constant(data))["image"].numpy()
+
+
+def _frame(frame: np.ndarray) -> tf.Tensor:
+    if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
+        raise ValueError(f"frame is {frame.shape} {frame.dtype}, expected (height, width, 3) uint8 RGB")
+    return tf.constant(frame)
+
+
+def load(path: str | Path, precision: Literal["auto", "float32", "bfloat16"] = "auto") -> Segmenter:
+    """Load a trained model from a run folder, its `saved_model`, or that folder's `1`.
+
+    `auto` computes in bfloat16 where the processor has it, 2 to 3 times as fast, and in float32 elsewhere. The choice
+    is TensorFlow's, for the whole process: the model loaded last decides.
+    """
+    folder = find(Path(path))
+    if precision == "auto":
+        precision = "bfloat16" if not hardware.gpus() and hardware.cpu_has_bfloat16() else "float32"
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": precision == "bfloat16"})
+    settings = read_json(folder / "assets" / SETTINGS)
+    signatures = dict(tf.saved_model.load(str(folder)).signatures)
+    return Segmenter(ClassTable.from_json(settings["classes"]), settings["settings"], precision, signatures)
+
+
+def find(path: Path) -> Path:
+    """The folder with `saved_model.pb` that a run folder, `saved_model` or `1` stands for; `InputError` if none."""
+    for folder in (path, path / "1", path / "saved_model" / "1"):
+        if (folder / "saved_model.pb").is_file() and (folder / "assets" / SETTINGS).is_file():
+            return folder
+    raise InputError(f"{path} holds no model: expected a run folder with saved_model/1/, or that folder itself")

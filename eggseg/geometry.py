@@ -1,0 +1,47 @@
+"""Photos into the network's square, and its scores back out of it.
+
+`letterbox` and `restore` are each other's inverse and share one arithmetic, `_fit`. The padded square of a photo is
+never made at the photo's own size: forward is resize, then pad; back is crop, then resize.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def _fit(height: tf.Tensor, width: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Where a photo lies in the square: (inner height, inner width, top, left), int32, network pixels."""
+    side = tf.maximum(height, width)
+    # Rounded in integers, in 64 bits: the same on every machine, and 60000 * 512 does not overflow.
+    inner = [tf.maximum(1, tf.cast(_round_div(n, side, size), tf.int32)) for n in (height, width)]
+    return inner[0], inner[1], (size - inner[0]) // 2, (size - inner[1]) // 2
+
+
+def _round_div(length: tf.Tensor, side: tf.Tensor, size: int) -> tf.Tensor:
+    length, side = tf.cast(length, tf.int64), tf.cast(side, tf.int64)
+    return (2 * length * size + side) // (2 * side)
+
+
+def letterbox(image: tf.Tensor, size: int, *, labels: bool = False, pad: int = 0) -> tf.Tensor:
+    """Letterbox (h, w, c) uint8 to (size, size, c) uint8: the long side fills the square, the short one is padded.
+
+    Photos are resized with antialiased bilinear weights; `labels=True` takes the nearest pixel, since any mixture of
+    class values is another class. The padding holds `pad`.
+    """
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    inner_height, inner_width, top, left = _fit(height, width, size)
+    if labels:
+        inner = tf.image.resize(image, (inner_height, inner_width), method="nearest")
+    else:
+        inner = tf.image.resize(image, (inner_height, inner_width), antialias=True)
+        inner = tf.cast(tf.clip_by_value(tf.round(inner), 0, 255), tf.uint8)
+    below, right = size - inner_height - top, size - inner_width - left
+    square = tf.pad(inner, [[top, below], [left, right], [0, 0]], constant_values=tf.cast(pad, tf.uint8))
+    return tf.ensure_shape(square, (size, size, image.shape[-1]))
+
+
+def restore(scores: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """Restore (size, size, c) float scores to (height, width, c) float32, bilinear; the padding takes no part."""
+    inner_height, inner_width, top, left = _fit(height, width, scores.shape[0])
+    inner = scores[top : top + inner_height, left : left + inner_width]
+    return tf.image.resize(inner, (height, width))

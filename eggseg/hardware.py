@@ -1,0 +1,40 @@
+"""What the machine is fast at."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import tensorflow as tf
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+def gpus(most: int = -1) -> list[str]:
+    """Names of the GPUs to compute on, at most `most` of them; all with -1."""
+    found = [device.name.replace("physical_device:", "") for device in tf.config.list_physical_devices("GPU")]
+    return found if most < 0 else found[:most]
+
+
+def precision(most_gpus: int = -1) -> Precision:
+    """bfloat16 where the hardware multiplies it fast (AMX or AVX512-BF16, Ampere and newer), float16 on older GPUs."""
+    if not gpus(most_gpus):
+        return "bfloat16" if cpu_has_bfloat16() else "float32"
+    details = [tf.config.experimental.get_device_details(d) for d in tf.config.list_physical_devices("GPU")]
+    capability = min(d.get("compute_capability", (0, 0)) for d in details)
+    return "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor says that it has AMX or AVX512 instructions for bfloat16; False where nobody says."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and re.search(r"\b(amx_bf16|avx512_bf16)\b", info.read_text()) is not None
+
+
+def strategy(most_gpus: int = -1) -> tf.distribute.Strategy:
+    """Mirrored over several GPUs, else one device."""
+    devices = gpus(most_gpus)
+    if len(devices) > 1:
+        return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.OneDeviceStrategy(devices[0] if devices else "/cpu:0")

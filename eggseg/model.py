@@ -1,0 +1,75 @@
+"""The U-Net (Ronneberger et al. 2015, arXiv 1505.04597), with the functional API."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+
+def unet(
+    size: int,
+    classes: int,
+    *,
+    base_filters: int = 32,
+    depth: int = 4,
+    stem_stride: int = 2,
+    dropout: float = 0.0,
+    policy: str = "float32",
+) -> keras.Model:
+    """Build a U-Net from (n, size, size, 3), 0..255, to float32 logits (n, size, size, classes).
+
+    `depth` times the picture is halved and the filters are doubled, from `base_filters`; then the way back, with the
+    features of each size joined in. Against the paper: batch normalisation, `same` padding (so that the logits cover
+    the picture) and, with a `stem_stride` above 1, a first convolution that leaves full resolution at once. Any `size`
+    will do: where halving rounds up, the way back crops. `policy` is Keras' precision policy, `mixed_bfloat16` say.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return _unet(size, classes, base_filters, depth, stem_stride, dropout)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _unet(size: int, classes: int, base_filters: int, depth: int, stem_stride: int, dropout: float) -> keras.Model:
+    inputs = keras.Input((size, size, 3), name="image")
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(inputs)
+    if stem_stride > 1:
+        x = _conv(x, base_filters, "stem", kernel=2 * stem_stride - 1, strides=stem_stride)
+    skips = []
+    for level in range(depth):
+        x = _block(x, base_filters << level, f"down{level}")
+        skips.append(x)
+        x = layers.MaxPooling2D(2, padding="same", name=f"pool{level}")(x)
+    x = _block(x, base_filters << depth, "bottom")
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    for level in reversed(range(depth)):
+        x = layers.Conv2DTranspose(base_filters << level, 2, strides=2, name=f"up{level}")(x)
+        x = _crop(x, skips[level].shape[1], f"crop{level}")
+        x = layers.Concatenate(name=f"join{level}")([skips[level], x])
+        x = _block(x, base_filters << level, f"back{level}")
+    x = layers.Conv2D(classes, 1, name="head")(x)
+    # Scores leave the network in full precision: a softmax over bfloat16 has two digits.
+    x = layers.Activation("linear", dtype="float32", name="logits")(x)
+    if stem_stride > 1:
+        x = layers.UpSampling2D(stem_stride, interpolation="bilinear", dtype="float32", name="unstem")(x)
+        x = _crop(x, size, "uncrop")
+    return keras.Model(inputs, x, name="unet")
+
+
+def _conv(x: keras.KerasTensor, filters: int, name: str, *, kernel: int = 3, strides: int = 1) -> keras.KerasTensor:
+    x = layers.Conv2D(
+        filters, kernel, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
+    )(x)
+    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+    return _conv(_conv(x, filters, f"{name}a"), filters, f"{name}b")
+
+
+def _crop(x: keras.KerasTensor, size: int, name: str) -> keras.KerasTensor:
+    excess = x.shape[1] - size
+    return layers.Cropping2D(((0, excess), (0, excess)), dtype=x.dtype, name=name)(x) if excess else x

@@ -1,0 +1,86 @@
+"""Every picture that a command or a notebook shows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+
+from eggseg.classes import ClassTable
+from eggseg.images import overlay
+
+matplotlib.use("agg")
+
+Row = tuple[np.ndarray, np.ndarray, np.ndarray, str]
+"""A photo (h, w, 3) uint8, its true class ids (h, w), the predicted ones, and a caption."""
+
+
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """A figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, width: int = 360) -> Figure:
+    """Photo, truth and prediction side by side, `columns` such rows next to each other, `width` pixels a picture."""
+    lines = -(-len(rows) // columns)
+    figure = Figure(figsize=(3.2 * 3 * columns, 2.55 * lines + 0.8), layout="constrained")
+    axes = figure.subplots(lines, 3 * columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for i, (image, truth, prediction, caption) in enumerate(rows):
+        line, first = i // columns, i % columns * 3
+        small = _shrink(image, width)
+        shown = (small, *(overlay(small, _shrink(ids, width), classes) for ids in (truth, prediction)))
+        for axis, picture, title in zip(
+            axes[line, first : first + 3], shown, (caption, "truth", "prediction"), strict=True
+        ):
+            axis.imshow(picture)
+            axis.set_title(title, fontsize=8)
+    figure.legend(handles=_legend(classes), loc="outside lower center", ncols=len(classes), frameon=False, fontsize=9)
+    return figure
+
+
+def confusion(counts: np.ndarray, classes: ClassTable) -> Figure:
+    """A count matrix (classes, classes), truth in rows, as shares of each true class."""
+    total = counts.sum(1, keepdims=True)
+    share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(share, cmap="cividis", vmin=0, vmax=1)
+    ticks = range(len(classes))
+    axis.set_xticks(ticks, classes.names)
+    axis.set_yticks(ticks, classes.names)
+    axis.set_xlabel("prediction")
+    axis.set_ylabel("truth")
+    for row in ticks:
+        for column in ticks:
+            axis.text(
+                column,
+                row,
+                f"{share[row, column]:.1%}\n{counts[row, column]:,}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="black" if share[row, column] > 0.5 else "white",
+            )
+    axis.set_title("share of each true class")
+    return figure
+
+
+def _legend(classes: ClassTable) -> list[Patch]:
+    return [Patch(color=classes.colors[i] / 255, label=classes.names[i]) for i in range(1, len(classes))]
+
+
+def _shrink(image: np.ndarray, width: int) -> np.ndarray:
+    """Resize to `width` pixels, class ids (h, w) by nearest neighbour, photos (h, w, 3) smoothly."""
+    picture = Image.fromarray(image)
+    size = (width, max(1, round(picture.height * width / picture.width)))
+    how = Image.Resampling.NEAREST if image.ndim == 2 else Image.Resampling.BOX
+    return np.asarray(picture.resize(size, how))

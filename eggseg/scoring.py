@@ -1,0 +1,120 @@
+"""How good masks are, at each photo's original size."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from rich.progress import track
+
+from eggseg import metrics
+from eggseg.classes import ClassTable
+from eggseg.errors import InputError
+from eggseg.export import Segmenter
+from eggseg.images import decode_pair
+from eggseg.pairs import Pair
+from eggseg.pictures import why_unreadable
+from eggseg.plots import Row
+
+RESAMPLES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What a model made of labelled photos."""
+
+    pairs: tuple[Pair, ...]
+    sessions: tuple[str, ...]
+    counts: np.ndarray
+    """(n, classes, classes) int64 confusion counts of each photo, truth in rows."""
+    boundaries: np.ndarray
+    """(n, classes) boundary F1 of each photo."""
+    segmenter: Segmenter
+
+    def order(self) -> list[int]:
+        """Indices of the photos, the worst first, by the mean Dice of the classes that they or their masks have."""
+        return np.argsort(metrics.mean(metrics.dice(self.counts)[:, 1:]), kind="stable").tolist()
+
+
+def read_pair(pair: Pair, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
+    """A photo (h, w, 3) uint8 and its true class ids (h, w) uint8; `InputError` if they cannot be read or differ."""
+    try:
+        image, values = decode_pair(pair.image.read_bytes(), pair.mask.read_bytes())
+    except tf.errors.OpError:
+        reasons = {path: why_unreadable(path) for path in (pair.image, pair.mask)}
+        path = next((p for p, reason in reasons.items() if "refuses" not in reason), pair.image)
+        raise InputError(f"{path} {reasons[path]}") from None
+    (h, w), (mask_h, mask_w) = image.shape[:2], values.shape[:2]
+    if (h, w) != (mask_h, mask_w):
+        raise InputError(f"{pair.mask} is {mask_w}x{mask_h}, its photo {pair.image} is {w}x{h}")
+    return image.numpy(), classes.snap(values.numpy()[..., 0])
+
+
+def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) -> Scores:
+    """Predict all pairs and count, with a progress bar."""
+    classes = len(segmenter.classes)
+    counts, boundaries = [], []
+    for pair in track(pairs, "measuring"):
+        image, truth = read_pair(pair, segmenter.classes)
+        prediction = segmenter.class_ids(image)
+        counts.append(metrics.confusion(truth, prediction, classes))
+        boundaries.append(metrics.boundary_f1(truth, prediction, classes))
+    return Scores(tuple(pairs), tuple(sessions), np.array(counts), np.array(boundaries), segmenter)
+
+
+def row(scores: Scores, index: int) -> Row:
+    """A photo with truth, prediction and its score, for `plots.comparison`."""
+    pair = scores.pairs[index]
+    image, truth = read_pair(pair, scores.segmenter.classes)
+    dice = metrics.mean(metrics.dice(scores.counts[index])[1:])
+    return image, truth, scores.segmenter.class_ids(image), f"{pair.name}  Dice {dice:.2f}"
+
+
+def report(scores: Scores, classes: ClassTable) -> dict[str, Any]:
+    """All figures as JSON values: pooled over all pixels, as means over photos, and for each session."""
+    pooled = scores.counts.sum(0)
+    figures = {"iou": metrics.iou, "dice": metrics.dice, "precision": metrics.precision, "recall": metrics.recall}
+
+    def per_class(values: np.ndarray) -> dict[str, float]:
+        return dict(zip(classes.names, values.tolist(), strict=True))
+
+    resampled = _resample(len(scores.counts))
+    mious = metrics.mean(metrics.iou(np.array([scores.counts[draw].sum(0) for draw in resampled])))
+    by_photo = metrics.dice(scores.counts)
+    return {
+        "photos": len(scores.pairs),
+        "miou": float(metrics.mean(metrics.iou(pooled))),
+        "miou_interval": _interval(mious),
+        "pooled": {name: per_class(figure(pooled)) for name, figure in figures.items()},
+        "photo_mean": {
+            "dice": per_class(metrics.mean(by_photo.T)),
+            "dice_interval": {
+                name: _interval(np.array([metrics.mean(by_photo[draw, i]) for draw in resampled]))
+                for i, name in enumerate(classes.names)
+            },
+            "iou": per_class(metrics.mean(metrics.iou(scores.counts).T)),
+            "boundary_f1": per_class(metrics.mean(scores.boundaries.T)),
+        },
+        "sessions": {
+            session: {"photos": int(chosen.sum())}
+            | {"miou": float(metrics.mean(metrics.iou(scores.counts[chosen].sum(0))))}
+            | {"iou": per_class(metrics.iou(scores.counts[chosen].sum(0)))}
+            for session in sorted(set(scores.sessions))
+            for chosen in [np.array(scores.sessions) == session]
+        },
+        "confusion": pooled.tolist(),
+    }
+
+
+def _resample(n: int) -> np.ndarray:
+    """Bootstrap draws of photos, (RESAMPLES, n), the same for every model, so that intervals can be compared."""
+    return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+
+
+def _interval(values: np.ndarray) -> list[float]:
+    """The middle 95 % of resampled values."""
+    values = values[~np.isnan(values)]
+    return np.percentile(values, [2.5, 97.5]).tolist() if len(values) else [np.nan, np.nan]

@@ -1,0 +1,125 @@
+"""Which photos are trained on and which are measured on.
+
+Neighbouring frames of a video are near copies: a random split puts them on both sides and flatters the score. So what
+goes to one side whole is a block of neighbouring frames, or a whole camera session.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from eggseg.errors import InputError
+
+Method = Literal["blocks", "session", "random"]
+
+BLOCK = 10
+"""Photos in a block of neighbouring frames, where the session has at least twice as many."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """What the split knows of a photo: its name, its (width, height), and the ids of the classes in its mask."""
+
+    name: str
+    size: tuple[int, int]
+    classes: frozenset[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Indices of the photos on each side, in order."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+
+
+def sessions(photos: Sequence[Photo]) -> list[str]:
+    """Name the camera session of each photo.
+
+    Photos are of one session when they lie in one folder, have one size (either way up), names that differ in their
+    numbers only, and, where that series pads its numbers with zeros, numbers of one width: `00012` and `100012` are
+    two cameras, `_Color_95` and `_Color_1010` are one.
+    """
+    series = [(re.sub(r"\d+", "#", p.name).lower(), max(p.size), min(p.size)) for p in photos]
+    padded = {s for s, p in zip(series, photos, strict=True) if re.search(r"(?<!\d)0\d", p.name)}
+    keys = []
+    for s, photo in zip(series, photos, strict=True):
+        widths = "/".join(str(len(number)) for number in re.findall(r"\d+", _stem(photo.name)))
+        digits = widths if s in padded and len(widths) == 1 else ""
+        name = s[0].rsplit(".", 1)[0]
+        keys.append(f"{name}{f' of {digits} digits' if digits else ''} {s[1]}x{s[2]}")
+    return keys
+
+
+def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> list[int]:
+    """Deal the photos into `count` folds, (n,) in 0..count-1, of about equal size and alike in classes and sessions."""
+    groups = _groups(photos, method)
+    rng = np.random.default_rng(seed)
+    # Large groups first: the small ones then even out what they left uneven. The sort is stable, ties stay shuffled.
+    order = sorted(rng.permutation(len(groups)).tolist(), key=lambda i: -len(groups[i]))
+    features = [[photo.classes, session] for photo, session in zip(photos, sessions(photos), strict=True)]
+    totals: collections.Counter[object] = collections.Counter()
+    for classes, session in features:
+        totals.update([*classes, session, "photos"])
+    held = [collections.Counter[object]() for _ in range(count)]
+    fold = [0] * len(photos)
+    for i in order:
+        content = collections.Counter(key for p in groups[i] for key in (*features[p][0], features[p][1], "photos"))
+
+        # Where the group is needed most: the fold that holds the least of what is in it.
+        def load(f: int, content: collections.Counter[object] = content) -> float:
+            return sum(n * (held[f][key] + n) / totals[key] for key, n in content.items())
+
+        best = min(range(count), key=load)
+        held[best].update(content)
+        for p in groups[i]:
+            fold[p] = best
+    return fold
+
+
+def split(photos: Sequence[Photo], method: Method, fraction: float, seed: int) -> Split:
+    """Hold about `fraction` of the photos out for validation, with every class on both sides.
+
+    `InputError` where that cannot be: too few photos, blocks or sessions for it.
+    """
+    count = max(2, round(1 / fraction))
+    fold = np.array(folds(photos, method, count, seed))
+    everything = set().union(*(p.classes for p in photos))
+    for held_out in range(count):
+        val, train = np.flatnonzero(fold == held_out).tolist(), np.flatnonzero(fold != held_out).tolist()
+        sides = [set().union(*(photos[i].classes for i in side)) for side in (val, train)]
+        if all(side == everything for side in sides):
+            return Split(tuple(train), tuple(val))
+    raise InputError(
+        f"{len(photos)} photos cannot be split by {method} with every class on both sides: "
+        f"expected more labelled photos, or another --split (random splits any two photos of a class)"
+    )
+
+
+def _groups(photos: Sequence[Photo], method: Method) -> list[list[int]]:
+    """The photos that must stay together, as lists of indices."""
+    if method == "random":
+        return [[i] for i in range(len(photos))]
+    members = collections.defaultdict(list)
+    for i, session in enumerate(sessions(photos)):
+        members[session].append(i)
+    groups = []
+    for indices in members.values():
+        if method == "session":
+            groups.append(indices)
+        else:
+            indices = sorted(indices, key=lambda i: [int(n) for n in re.findall(r"\d+", photos[i].name)])
+            length = BLOCK if len(indices) >= 2 * BLOCK else max(1, len(indices) // 4)
+            parts = max(1, len(indices) // length)
+            groups += [part.tolist() for part in np.array_split(indices, parts)]
+    return groups
+
+
+def _stem(name: str) -> str:
+    return name.rsplit("/", 1)[-1].rsplit(".", 1)[0]

@@ -1,0 +1,24 @@
+"""`python -m eggseg.train`: a folder of photos and masks to a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eggseg import cli
+from eggseg.config import Config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    def command() -> int:
+        config = Config.from_args(argv)
+        # Only now: whoever asks for --help does not wait for TensorFlow.
+        from eggseg.training import run
+
+        run(config)
+        return 0
+
+    return cli.run(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

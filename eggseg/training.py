@@ -1,0 +1,189 @@
+"""A training run, from settings to run folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from eggseg import __version__, data, export, hardware, pairs, plots, scoring
+from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder, WarmupCosine
+from eggseg.classes import EGGS_AND_PANS, ClassTable
+from eggseg.config import Config, decisive
+from eggseg.errors import InputError
+from eggseg.files import read_json, write_bytes, write_json
+from eggseg.model import unet
+from eggseg.objective import IoU, KnownPixelCrossentropy
+from eggseg.pairs import Pair
+from eggseg.split import Split, sessions, split
+
+CONFIG, METRICS = "config.json", "metrics.json"
+SAMPLES = 8
+"""Validation photos in samples.png."""
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Train as `config` says, export the best epoch, measure it at original size; the content of metrics.json."""
+    classes = EGGS_AND_PANS
+    found = pairs.find(config.data_dir)
+    folder = _open_folder(config)
+    in_memory = config.cache == "memory" or (
+        config.cache == "auto" and data.fits_in_memory(len(found), config.image_size)
+    )
+    cache = None if in_memory else folder / "squares.npy"
+    squares = data.read(found, config.image_size, classes, cache)
+    if report := squares.report(classes):
+        print(report)
+    parts = split(squares.photos, config.split, config.val_fraction, config.seed)
+    record = _record(config, classes, found, squares, parts)
+    _check_same_run(folder, record, config)
+    write_json(folder / CONFIG, record)
+    print(f"training on {len(parts.train)} photos, validating on {len(parts.val)}, in {record['precision']}")
+
+    history = _fit(config, classes, squares, parts, folder)
+    if cache:
+        cache.unlink()
+
+    network = _network(config, classes, "float32")
+    network.load_weights(folder / AVERAGED)
+    saved = folder / "saved_model" / "1"
+    settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": record["fingerprint"]}
+    export.save(network, classes, settings, saved)
+    if config.export_dir:
+        export.save(network, classes, settings, config.export_dir / "1")
+
+    val = [found[i] for i in parts.val]
+    scores = scoring.score(export.load(saved), val, [record["sessions"][pair.name] for pair in val])
+    metrics = scoring.report(scores, classes) | {"best_epoch": history.best + 1, "epochs": len(history.rows)}
+    write_json(folder / METRICS, metrics)
+    picks = np.linspace(0, len(val) - 1, min(SAMPLES, len(val))).astype(int)
+    rows = [scoring.row(scores, i) for i in picks]
+    write_bytes(folder / "samples.png", plots.png(plots.comparison(rows, classes, columns=2)))
+    print(f"miou={metrics['miou']:.4f}", flush=True)
+    print(f"the model is in {saved}, its pictures in {folder / 'samples.png'}")
+    return metrics
+
+
+def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Split, folder: Path) -> RunRecorder:
+    keras.utils.set_random_seed(config.seed)
+    # So that a resumed run ends as an uninterrupted one; it costs nothing measurable on a processor.
+    tf.config.experimental.enable_op_determinism()
+    batch_size = min(config.batch_size, len(parts.train))
+    steps = len(parts.train) // batch_size
+    precision = hardware.precision(config.num_gpus) if config.precision == "auto" else config.precision
+    with hardware.strategy(config.num_gpus).scope():
+        model = _network(config, classes, precision if precision == "float32" else f"mixed_{precision}")
+        if config.init:
+            _load_weights(model, config.init)
+        schedule = WarmupCosine(config.learning_rate, round(config.warmup_epochs * steps), config.epochs * steps)
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=1.0)
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        model.compile(optimizer, KnownPixelCrossentropy(), metrics=[IoU(classes)])
+        optimizer.build(model.trainable_variables)
+        averaged = AveragedWeights(model, config.ema_decay)
+        recorder = RunRecorder(folder, averaged, config.patience)
+        recorder.set_model(model)
+        done = recorder.restore() if config.resume else 0
+    if done:
+        print(f"going on after epoch {done}")
+    if done == config.epochs or recorder.is_exhausted:
+        return recorder
+    val = data.plain_batches(squares, parts.val, batch_size=batch_size)
+    logs = folder / "tensorboard"
+    shown = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
+    model.fit(
+        data.train_batches(
+            squares, parts.train, batch_size=batch_size, seed=config.seed, strength=config.augment, first_epoch=done
+        ),
+        validation_data=val,
+        initial_epoch=done,
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            averaged,
+            recorder,
+            keras.callbacks.TensorBoard(logs, write_graph=False),
+            Pictures(shown, classes, logs / "pictures"),
+        ],
+    )
+    return recorder
+
+
+def _network(config: Config, classes: ClassTable, policy: str) -> keras.Model:
+    return unet(
+        config.image_size,
+        len(classes),
+        base_filters=config.base_filters,
+        depth=config.depth,
+        stem_stride=config.stem_stride,
+        dropout=config.dropout,
+        policy=policy,
+    )
+
+
+def _load_weights(model: keras.Model, init: Path) -> None:
+    """Start from a run folder's averaged weights, or from a weights file."""
+    path = init / AVERAGED if init.is_dir() else init
+    if not path.is_file():
+        raise InputError(f"--init {init} holds no weights: expected a run folder or a .weights.h5 file")
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError) as error:
+        raise InputError(f"--init {path} does not fit this network: {str(error).splitlines()[0]}") from None
+
+
+def _open_folder(config: Config) -> Path:
+    """The run folder, made if need be; `InputError` where it holds a run that nobody said to resume or overwrite."""
+    folder = config.output_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder} cannot be written to")
+    if (folder / CONFIG).exists() and not config.resume:
+        if not config.overwrite:
+            raise InputError(f"{folder} holds a run already: --resume goes on with it, --overwrite begins anew")
+        for name in (CHECKPOINT, METRICS):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    return folder
+
+
+def _record(
+    config: Config, classes: ClassTable, found: Sequence[Pair], squares: data.Squares, parts: Split
+) -> dict[str, Any]:
+    """What config.json holds: all that a reader needs to know how the model came to be."""
+    precision = hardware.precision(config.num_gpus) if config.precision == "auto" else config.precision
+    names = [pair.name for pair in found]
+    return {
+        "settings": config.to_json(),
+        "classes": classes.to_json(),
+        "split": {"train": [names[i] for i in parts.train], "val": [names[i] for i in parts.val]},
+        "sessions": dict(zip(names, sessions(squares.photos), strict=True)),
+        "precision": precision,
+        "fingerprint": pairs.fingerprint(found),
+        "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
+        | {"eggseg": __version__, "python": platform.python_version()},
+    }
+
+
+def _check_same_run(folder: Path, record: dict[str, Any], config: Config) -> None:
+    """`InputError` where a run is resumed with other data or other settings than it was begun with."""
+    if not (config.resume and (folder / CHECKPOINT).exists()):
+        return
+    before = read_json(folder / CONFIG)
+    if before["fingerprint"] != record["fingerprint"]:
+        raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
+    was, now = decisive(before["settings"]), decisive(record["settings"])
+    changed = [f"--{name} was {was.get(name)}, is {value}" for name, value in now.items() if was.get(name) != value]
+    if changed:
+        raise InputError(pairs.summary(changed, f"settings differ from those of the run in {folder}"))
