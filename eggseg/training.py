@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,11 @@ def _load_weights(model: keras.Model, init: Path) -> None:
     if not path.is_file():
         raise InputError(f"--init {init} holds no weights: expected a run folder or a .weights.h5 file")
     try:
-        model.load_weights(path)
-    except (ValueError, OSError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns of layers that it finds no weights for, and leaves them as they were.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (ValueError, OSError, UserWarning) as error:
         raise InputError(f"--init {path} does not fit this network: {str(error).splitlines()[0]}") from None
 
 

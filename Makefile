@@ -1,0 +1,86 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything lies in .venv/ and build/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	if $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; \
+	then echo $$p; break; fi; done)
+BIN := .venv/bin
+DEMO := build/demo
+EGGSEG_DATA ?= ../shared/data/eggs-and-pans
+export EGGSEG_DATA
+
+.PHONY: help demo test test-full lint bench clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | while IFS=$$'\t' read -r name what; \
+		do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+# --- the environment ------------------------------------------------------------------------------------------------
+
+.venv/installed: setup.cfg pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "error: found no Python 3.11 or 3.12 with venv: apt install python3-venv" >&2; exit 2; fi
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+# --- the demonstration: each step is done again only if the one before it was ----------------------------------------
+
+demo: $(DEMO)/evaluation/metrics.json $(DEMO)/predictions/summary.csv  ## made-up scenes, training, masks and figures, in minutes
+	@echo
+	@grep -h '"miou":' $(DEMO)/run/metrics.json | head -n 1 | tr -d ' ",' | sed 's/:/ on the validation scenes: /'
+	@echo
+	@echo "scenes, and their masks    $(DEMO)/scenes"
+	@echo "the trained model          $(DEMO)/run/saved_model/1"
+	@echo "photo, truth, prediction   $(DEMO)/run/samples.png     <- look at this one"
+	@echo "masks of new scenes        $(DEMO)/predictions/masks, and drawn over them in overlays"
+	@echo "figures of new scenes      $(DEMO)/evaluation/metrics.json, and the worst in worst.png"
+	@echo
+	@echo "Next, with your own photos in DATA/images and their masks in DATA/masks:"
+	@echo "  $(BIN)/eggseg train --data_dir DATA --output_dir run"
+	@echo "  $(BIN)/eggseg predict PHOTOS --model run --output_dir masks --overlay"
+
+$(DEMO)/scenes/scenes.json: | .venv/installed
+	$(BIN)/python -m eggseg.synthetic $(DEMO)/scenes --count 400 --seed 0
+
+$(DEMO)/new/scenes.json: | .venv/installed
+	$(BIN)/python -m eggseg.synthetic $(DEMO)/new --count 32 --seed 1
+
+$(DEMO)/run/metrics.json: $(DEMO)/scenes/scenes.json
+	$(BIN)/python -m eggseg.train --data_dir $(DEMO)/scenes --output_dir $(DEMO)/run --resume \
+		--image_size 256 --base_filters 16 --epochs 24
+
+$(DEMO)/predictions/summary.csv: $(DEMO)/run/metrics.json $(DEMO)/new/scenes.json
+	$(BIN)/python -m eggseg.predict $(DEMO)/new/images --model $(DEMO)/run --output_dir $(DEMO)/predictions \
+		--overlay --objects --overwrite
+
+$(DEMO)/evaluation/metrics.json: $(DEMO)/run/metrics.json $(DEMO)/new/scenes.json
+	$(BIN)/python -m eggseg.evaluate --model $(DEMO)/run --data_dir $(DEMO)/new --output_dir $(DEMO)/evaluation
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+lint: .venv/installed-test  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint  ## style, types, and the tests that need nothing but this checkout
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest -m "not full and not real" --cov --cov-report=term
+
+test-full: .venv/installed-test  ## the tests that take long, several processes, or the real photos at EGGSEG_DATA
+	$(BIN)/python -m pytest -m "full or real"
+
+bench: .venv/installed  ## measure: see benchmarks/
+	$(BIN)/python benchmarks/predict_speed.py
+
+clean:  ## remove what the other targets made, but for the environment
+	rm -rf build

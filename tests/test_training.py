@@ -1,0 +1,228 @@
+"""Training end to end, on pictures that a network learns in a moment."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, draw
+from PIL import Image
+
+from eggseg import callbacks, train
+
+
+def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
+    return ["--data_dir", str(data_dir), "--output_dir", str(run_dir), *SMALL, *more]
+
+
+def arrays(run_dir: Path) -> dict[str, np.ndarray]:
+    with np.load(run_dir / "checkpoint.npz") as state:
+        return {name: state[name] for name in state if name != "rows"}
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    first, second = arrays(one), arrays(other)
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_the_run_folder_holds_all_that_was_promised(run_dir: Path) -> None:
+    names = {"saved_model", "raw.weights.h5", "averaged.weights.h5", "config.json", "history.csv", "metrics.json"}
+    assert names | {"samples.png", "tensorboard", "checkpoint.npz"} == {path.name for path in run_dir.iterdir()}
+    record = json.loads((run_dir / "config.json").read_text())
+    assert record["settings"]["image_size"] == 49
+    assert len(record["fingerprint"]) == 64
+    assert {"tensorflow", "keras", "numpy", "pillow", "python", "eggseg"} == set(record["versions"])
+    train_names, val_names = record["split"]["train"], record["split"]["val"]
+    assert len(train_names) + len(val_names) == 16
+    assert not set(train_names) & set(val_names)
+    with Image.open(run_dir / "samples.png") as picture:
+        assert min(picture.size) > 100
+
+
+def test_it_learns(run_dir: Path) -> None:
+    rows = list(csv.DictReader((run_dir / "history.csv").read_text().splitlines()))
+    assert [int(float(row["epoch"])) for row in rows] == list(range(1, 31))
+    assert float(rows[-1]["loss"]) < 0.6 * float(rows[0]["loss"])
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert metrics["best_epoch"] == 1 + int(np.argmax([float(row["val_miou"]) for row in rows]))
+    assert metrics["miou"] > 0.5  # calling everything background scores below a third
+
+
+def test_metrics_are_printed_one_a_line(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(command(data_dir, tmp_path, "--epochs", "1")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    row = next(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    for name in ("val_miou", "val_loss", "val_iou_egg", "val_iou_pan"):
+        assert f"{name}={float(row[name]):.4f}" in lines
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    more = ("--epochs", "4", "--dropout", "0.2", "--cache", "disk", "--resume", "True")
+    assert train.main(command(data_dir, whole, *more)) == 0
+
+    def stop(recorder: callbacks.RunRecorder, batch: int, logs: object = None) -> None:
+        if len(recorder.rows) == 2 and batch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(callbacks.RunRecorder, "on_train_batch_end", stop)
+        assert train.main(command(data_dir, stopped, *more)) == 130
+    assert train.main(command(data_dir, stopped, *more)) == 0
+    assert "going on after epoch 2" in capsys.readouterr().out
+    assert_same_weights(whole, stopped)
+    assert (whole / "history.csv").read_text() == (stopped / "history.csv").read_text()
+    assert not (whole / "squares.npy").exists()
+    # Once more: all is done already, and stays as it was.
+    assert train.main(command(data_dir, stopped, *more)) == 0
+    assert_same_weights(whole, stopped)
+
+
+@pytest.mark.full
+def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    data_dir, whole, killed = draw(tmp_path / "data", 40), tmp_path / "whole", tmp_path / "killed"
+    start = [sys.executable, "-m", "eggseg.train"]
+    more = ("--image_size", "97", "--epochs", "6", "--resume")
+    subprocess.run(start + command(data_dir, whole, *more), check=True)
+
+    process = subprocess.Popen(start + command(data_dir, killed, *more))
+    history = killed / "history.csv"
+    for _ in range(1200):
+        if history.exists() and len(history.read_text().splitlines()) >= 3:
+            break
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(0.2)  # into the epoch
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (killed / "metrics.json").exists()
+
+    subprocess.run(start + command(data_dir, killed, *more), check=True)
+    assert_same_weights(whole, killed)
+    assert (whole / "history.csv").read_text() == (killed / "history.csv").read_text()
+
+
+def test_a_run_is_not_overwritten_unless_told(
+    run_dir: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = arrays(run_dir)
+    assert train.main(command(data_dir, run_dir)) == 2
+    assert "holds a run already: --resume goes on with it, --overwrite begins anew" in capsys.readouterr().err
+    assert all(np.array_equal(before[name], array) for name, array in arrays(run_dir).items())
+
+
+def test_a_resumed_run_keeps_its_settings_and_its_data(
+    run_dir: Path, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = shutil.copytree(run_dir, tmp_path / "run")
+    same = ("--epochs", "30", "--learning_rate", "1e-2", "--resume")
+    assert train.main(command(data_dir, mine, *same, "--weight_decay", "0.5")) == 2
+    assert "--weight_decay was 0.01, is 0.5" in capsys.readouterr().err
+    other = draw(tmp_path / "other", 16, seed=1)
+    assert train.main(command(other, mine, *same)) == 2
+    assert "was trained on other data" in capsys.readouterr().err
+
+
+def test_init_starts_from_an_earlier_run(run_dir: Path, data_dir: Path, tmp_path: Path) -> None:
+    assert train.main(command(data_dir, tmp_path, "--epochs", "1", "--init", str(run_dir))) == 0
+    fresh, first = (
+        next(csv.DictReader((folder / "history.csv").read_text().splitlines())) for folder in (tmp_path, run_dir)
+    )
+    assert float(fresh["loss"]) < 0.7 * float(first["loss"])
+
+
+@pytest.mark.parametrize(("init", "message"), [("nothing", "holds no weights"), ("small", "does not fit this network")])
+def test_init_says_what_does_not_fit(
+    run_dir: Path, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], init: str, message: str
+) -> None:
+    given = str(run_dir) if init == "small" else str(tmp_path / init)
+    assert train.main(command(data_dir, tmp_path / "run", "--base_filters", "5", "--init", given)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_patience_ends_a_run_that_gets_no_better(data_dir: Path, tmp_path: Path) -> None:
+    more = ("--epochs", "30", "--learning_rate", "1e-9", "--patience", "2")
+    assert train.main(command(data_dir, tmp_path, *more)) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["epochs"] == metrics["best_epoch"] + 2 < 30
+
+
+def test_export_dir_gets_the_model_too(data_dir: Path, tmp_path: Path) -> None:
+    more = ("--epochs", "1", "--export_dir", str(tmp_path / "model"), "--model_dir", "s3://bucket/model")
+    assert train.main(command(data_dir, tmp_path / "run", *more)) == 0
+    assert (tmp_path / "model" / "1" / "saved_model.pb").is_file()
+
+
+def spoil_missing_mask(data: Path) -> str:
+    (data / "masks" / "photo_1.png").unlink()
+    return "images/photo_1.png has no mask: expected "
+
+
+def spoil_missing_photo(data: Path) -> str:
+    (data / "images" / "photo_1.png").unlink()
+    return "masks/photo_1.png has no photo in "
+
+
+def spoil_size(data: Path) -> str:
+    Image.new("L", (5, 7)).save(data / "masks" / "photo_1.png")
+    return "masks/photo_1.png is 5x7, its photo "
+
+
+def spoil_cut(data: Path) -> str:
+    path = data / "images" / "photo_0.jpg"
+    path.write_bytes(path.read_bytes()[:900])
+    return "images/photo_0.jpg cannot be read: "
+
+
+def spoil_text(data: Path) -> str:
+    (data / "images" / "photo_0.jpg").write_text("hello")
+    return "images/photo_0.jpg is no picture: it begins with b'hello'"
+
+
+def spoil_all(data: Path) -> str:
+    for path in [*(data / "images").iterdir(), *(data / "masks").iterdir()]:
+        path.unlink()
+    return "images holds no photo: expected files that end in "
+
+
+def spoil_folder(data: Path) -> str:
+    shutil.rmtree(data / "masks")
+    return "masks is not there: expected a folder with images/ and masks/"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [spoil_missing_mask, spoil_missing_photo, spoil_size, spoil_cut, spoil_text, spoil_all, spoil_folder],
+    ids=lambda spoil: spoil.__name__,
+)
+def test_bad_data_is_one_clear_error(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: object
+) -> None:
+    mine = shutil.copytree(data_dir, tmp_path / "data")
+    message = spoil(mine)  # type: ignore[operator]
+    assert train.main(command(mine, tmp_path / "run")) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_clear_error(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert train.main(command(data_dir, tmp_path / "file" / "run")) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'file' / 'run'}: Not a directory\n"
