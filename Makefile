@@ -48,21 +48,23 @@ demo: $(DEMO)/evaluation/metrics.json $(DEMO)/predictions/summary.csv  ## made-u
 	@echo "  $(BIN)/eggseg train --data_dir DATA --output_dir run"
 	@echo "  $(BIN)/eggseg predict PHOTOS --model run --output_dir masks --overlay"
 
-$(DEMO)/scenes/scenes.json: | .venv/installed
+$(DEMO)/scenes.done: | .venv/installed
 	$(BIN)/python -m eggseg.synthetic $(DEMO)/scenes --count 400 --seed 0
+	@touch $@
 
-$(DEMO)/new/scenes.json: | .venv/installed
-	$(BIN)/python -m eggseg.synthetic $(DEMO)/new --count 32 --seed 1
+$(DEMO)/new.done: | .venv/installed
+	$(BIN)/python -m eggseg.synthetic $(DEMO)/new --count 33 --seed 1
+	@touch $@
 
-$(DEMO)/run/metrics.json: $(DEMO)/scenes/scenes.json
+$(DEMO)/run/metrics.json: $(DEMO)/scenes.done
 	$(BIN)/python -m eggseg.train --data_dir $(DEMO)/scenes --output_dir $(DEMO)/run --resume \
 		--image_size 256 --base_filters 16 --epochs 24
 
-$(DEMO)/predictions/summary.csv: $(DEMO)/run/metrics.json $(DEMO)/new/scenes.json
+$(DEMO)/predictions/summary.csv: $(DEMO)/run/metrics.json $(DEMO)/new.done
 	$(BIN)/python -m eggseg.predict $(DEMO)/new/images --model $(DEMO)/run --output_dir $(DEMO)/predictions \
 		--overlay --objects --overwrite
 
-$(DEMO)/evaluation/metrics.json: $(DEMO)/run/metrics.json $(DEMO)/new/scenes.json
+$(DEMO)/evaluation/metrics.json: $(DEMO)/run/metrics.json $(DEMO)/new.done
 	$(BIN)/python -m eggseg.evaluate --model $(DEMO)/run --data_dir $(DEMO)/new --output_dir $(DEMO)/evaluation
 
 # --- checks -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,126 @@
+"""Write a data set of procedural kitchen scenes: OUT/images and OUT/masks, the same names in both.
+
+    python -m eggseg.synthetic scenes --count 200 --seed 0
+
+A mask has its photo's format, so that of a JPEG photo is a lossy JPEG, as in the real data; PNG masks are exact. The
+scenes are functions of the seed and their index: 200 scenes begin with the first 100, and a second run draws only what
+is missing. Pixels are the same on any machine with the same Pillow and NumPy; files too, given the same JPEG library.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from eggseg import files, scenes
+from eggseg.classes import EGGS_AND_PANS
+from eggseg.cli import parse, run
+from eggseg.errors import InputError
+
+RECORD = "scenes.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Draw procedural photos of eggs and frying pans, with exact masks."""
+
+    out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
+    """Folder to write; made if missing."""
+    count: int = 200
+    """Scenes to draw, pairs of a photo and its mask."""
+    seed: int = 0
+    """Seed of all randomness, 0 or more; the same seed gives the same scenes."""
+    overwrite: bool = False
+    """Draw again what a run before, of any seed, has drawn into the folder."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(lambda: write(parse(Settings, argv, "eggseg.synthetic")))
+
+
+def write(settings: Settings) -> int:
+    """Draw the scenes that the folder lacks; the exit code."""
+    if settings.count < 1 or settings.seed < 0:
+        raise InputError(f"count is 1 or more and seed 0 or more, not {settings.count} and {settings.seed}")
+    before = _recorded(settings.out)
+    _refuse_strangers(settings, before)
+    if before and settings.overwrite:
+        for path in _paths(settings.out, before):
+            path.unlink(missing_ok=True)
+        before = {}
+    record = {"version": scenes.VERSION, "seed": settings.seed, "count": max(settings.count, before.get("count", 0))}
+    # The record comes first: a run that is cut short leaves a folder that the next one recognises.
+    files.write_json(settings.out / RECORD, record)
+    todo = [index for index in range(settings.count) if not all(path.exists() for path in pair(settings, index))]
+    for index in track(todo, "drawing scenes", console=Console(stderr=True), transient=True):
+        write_scene(settings, index)
+    print(f"{settings.out}: {len(todo)} scenes drawn, {settings.count - len(todo)} were there")
+    return 0
+
+
+def pair(settings: Settings, index: int) -> tuple[Path, Path]:
+    """Where a scene's photo and mask lie."""
+    name = scenes.frame(settings.seed, index).name
+    return settings.out / "images" / name, settings.out / "masks" / name
+
+
+def write_scene(settings: Settings, index: int) -> None:
+    photo, ids = scenes.draw(settings.seed, index)
+    quality = int(np.random.default_rng([settings.seed, index, 4]).integers(40, 96))
+    image_path, mask_path = pair(settings, index)
+    _save(Image.fromarray(photo), image_path, quality)
+    # Three equal channels, as the real masks have; at this quality a lossy mask stays near its values.
+    _save(Image.fromarray(EGGS_AND_PANS.paint(ids)).convert("RGB"), mask_path, 95)
+
+
+def _save(image: Image.Image, path: Path, quality: int) -> None:
+    lossy = path.suffix.lower() == ".jpg"
+    options: dict[str, Any] = {"quality": quality} if lossy else {"compress_level": 4}
+    with files.replacing(path) as temporary:
+        image.save(temporary, "JPEG" if lossy else "PNG", **options)
+
+
+def _recorded(out: Path) -> dict[str, int]:
+    """What a run before noted of itself, or nothing."""
+    path = out / RECORD
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, expected a folder or nothing")
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(path.read_text())
+        return {key: int(record[key]) for key in ("version", "seed", "count")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no record of this command ({error!r}); choose another folder") from error
+
+
+def _refuse_strangers(settings: Settings, before: dict[str, int]) -> None:
+    """The folder holds this command's scenes of this seed and nothing else: data sets are not mixed by accident."""
+    out = settings.out
+    wanted = {"version": scenes.VERSION, "seed": settings.seed}
+    found = {key: before[key] for key in wanted if before}
+    if found and found != wanted and not settings.overwrite:
+        raise InputError(f"{out} holds scenes of {found}, expected {wanted}; choose another folder or --overwrite")
+    own = {out / RECORD, *(_paths(out, before) if before else ())}
+    strangers = [p for p in out.rglob("*") if p.is_file() and not p.name.startswith(".") and p not in own]
+    if strangers:
+        raise InputError(f"{out} holds {len(strangers)} files that are not this command's, {min(strangers)} for one; "
+                         "choose an empty folder")
+
+
+def _paths(out: Path, record: dict[str, int]) -> list[Path]:
+    names = [scenes.frame(record["seed"], index).name for index in range(record["count"])]
+    return [out / folder / name for name in names for folder in ("images", "masks")]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
