@@ -39,11 +39,10 @@ class IoU(keras.metrics.Metric):
 
     def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
         n = len(self.classes)
-        truth = tf.reshape(tf.cast(y_true, tf.int32), [-1])
-        prediction = tf.reshape(tf.argmax(y_pred, -1, output_type=tf.int32), [-1])
-        pairs = tf.where(truth != VOID, truth * n + prediction, n * n)  # the last bin is thrown away
-        counts = tf.math.bincount(pairs, minlength=n * n + 1, maxlength=n * n + 1)[: n * n]
-        self.counts.assign_add(tf.cast(tf.reshape(counts, (n, n)), "float64"))
+        truth = tf.reshape(tf.one_hot(tf.cast(y_true, tf.int32), n), (-1, n))  # all zeros where it is VOID
+        prediction = tf.reshape(tf.one_hot(tf.argmax(y_pred, -1), n), (-1, n))
+        # A product of matrices: counting in bins took a fifth of a training step.
+        self.counts.assign_add(tf.cast(tf.matmul(truth, prediction, transpose_a=True), "float64"))
 
     def result(self) -> dict[str, tf.Tensor]:
         counts = tf.convert_to_tensor(self.counts)

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from eggseg.callbacks import AveragedWeights, Pictures, RunRecorder, WarmupCosine
+from eggseg.classes import EGGS_AND_PANS
+from eggseg.errors import InputError
+
+
+def network(width: int = 3) -> keras.Model:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(width), keras.layers.BatchNormalization()])
+    model.compile(keras.optimizers.AdamW(0.1), "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def weights(model: keras.Model, seed: int) -> list[np.ndarray]:
+    """Random numbers in the shapes of all the model's weights, statistics too."""
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=w.shape).astype(np.float32) for w in model.weights]
+
+
+def assert_equal(found, expected, **options):
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, **options)
+
+
+def train(callback: AveragedWeights, model: keras.Model, epochs: int, steps: int) -> None:
+    """Give the model other weights in each step, `weights(model, 1)` first."""
+    for step in range(epochs * steps):
+        model.set_weights(weights(model, step + 1))
+        callback.on_train_batch_end(step % steps)
+
+
+@pytest.mark.parametrize(("decay", "steps"), [(0.99, 4), (0.99, 8), (0.2, 22), (0.0, 4), (0.5, 40)])
+def test_averages_are_those_of_a_reference(decay, steps):
+    model = network()
+    model.set_weights(weights(model, 0))
+    callback = AveragedWeights(model, decay)
+    train(callback, model, 1, steps)
+    expected = weights(model, 0)
+    for step in range(4, steps + 1, 4):  # four steps at a time, by the weights of the fourth
+        keep = min(decay, (1 + step) / (10 + step)) ** 4
+        expected = [keep * a + (1 - keep) * w for a, w in zip(expected, weights(model, step), strict=True)]
+    assert len(expected) == 6, "kernel, bias, gamma, beta and the moving statistics"
+    assert_equal(callback.averages, expected, rtol=1e-4, atol=1e-5)
+    assert_equal(model.get_weights(), weights(model, steps))
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(24, 1), (12, 2), (8, 3), (4, 6)])
+def test_averages_do_not_depend_on_the_length_of_an_epoch(epochs, steps):
+    model = network()
+    one_long, many_short = AveragedWeights(model, 0.9), AveragedWeights(model, 0.9)
+    train(one_long, model, 1, 24)
+    train(many_short, model, epochs, steps)
+    assert_equal(many_short.averages, one_long.averages, rtol=1e-5)
+
+
+def test_averages_are_in_the_model_while_it_is_tested():
+    model = network()
+    callback = AveragedWeights(model, 0.9)
+    averages = [np.array(a) for a in callback.averages]
+    model.set_weights(weights(model, 1))
+    callback.on_test_begin()
+    assert_equal(model.get_weights(), averages, rtol=0)
+    assert_equal(callback.averages, weights(model, 1), rtol=0)
+    callback.on_test_end()
+    assert_equal(model.get_weights(), weights(model, 1), rtol=0)
+    assert_equal(callback.averages, averages, rtol=0)
+
+
+def test_averages_of_weights_that_stand_still_are_those_weights():
+    model = network()
+    callback = AveragedWeights(model, 0.9)
+    for step in range(20):
+        callback.on_train_batch_end(step)
+    assert_equal(callback.averages, model.get_weights(), rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(0, 0.05), (1, 0.1), (3, 0.2), (4, 0.2), (8, 0.1707107), (12, 0.1), (16, 0.0292893), (20, 0), (99, 0)],
+)
+def test_the_learning_rate_rises_then_falls_as_a_cosine(step, rate):
+    schedule = WarmupCosine(0.2, warmup=4, steps=20)
+    assert float(schedule(step)) == pytest.approx(rate, abs=1e-6)
+    assert float(tf.function(schedule)(tf.constant(step))) == pytest.approx(rate, abs=1e-6)
+
+
+@pytest.mark.parametrize(("warmup", "steps", "rates"), [(0, 2, [1, 0.5, 0]), (2, 2, [0.5, 1, 1]), (0, 0, [1, 0])])
+def test_the_learning_rate_is_finite_at_the_limits(warmup, steps, rates):
+    schedule = WarmupCosine(1.0, warmup, steps)
+    assert [float(schedule(i)) for i in range(len(rates))] == pytest.approx(rates, abs=1e-6)
+
+
+def test_a_schedule_comes_back_from_its_config():
+    schedule = WarmupCosine(0.2, 4, 20)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert [float(again(i)) for i in (0, 7, 19)] == [float(schedule(i)) for i in (0, 7, 19)]
+
+
+def recorder(folder, model=None, patience: int = 0) -> RunRecorder:
+    model = model or network()
+    callback = RunRecorder(folder, AveragedWeights(model, 0.5), patience)
+    callback.set_model(model)
+    return callback
+
+
+@pytest.mark.parametrize(
+    ("mious", "best"),
+    [([0.1], 0), ([0.1, 0.3, 0.2], 1), ([0.1, 0.3, 0.3], 1), ([np.nan, 0.2, 0.1], 1), ([0.2, 0.1, 0.4], 2)],
+)
+def test_the_best_epoch_is_the_first_with_the_highest_miou(tmp_path, mious, best):
+    callback = recorder(tmp_path)
+    callback.rows = [{"val_miou": miou} for miou in mious]
+    assert callback.best == best
+
+
+@pytest.mark.parametrize(
+    ("mious", "patience", "exhausted"),
+    [
+        ([], 2, False),
+        ([0.3, 0.2], 2, False),
+        ([0.3, 0.2, 0.1], 2, True),
+        ([0.1, 0.3, 0.2, 0.4], 2, False),
+        ([0.3, 0.2, 0.1, 0.1, 0.1], 0, False),
+    ],
+)
+def test_patience_ends_after_so_many_epochs_without_a_better_one(tmp_path, mious, patience, exhausted):
+    callback = recorder(tmp_path, patience=patience)
+    callback.rows = [{"val_miou": miou} for miou in mious]
+    assert callback.is_exhausted is exhausted
+
+
+def test_a_run_is_recorded_after_each_epoch(tmp_path, capsys):
+    callback = recorder(tmp_path, patience=1)
+    callback.on_epoch_end(0, {"loss": 1.5, "val_miou": 0.25})
+    best = (tmp_path / "averaged.weights.h5").read_bytes()
+    assert not callback.model.stop_training
+    callback.on_epoch_end(1, {"loss": 1.0, "val_miou": 0.125})
+    assert callback.model.stop_training
+    assert (tmp_path / "averaged.weights.h5").read_bytes() == best
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0] == "epoch,learning_rate,loss,val_miou"
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2"]
+    assert [line.split(",")[2:] for line in lines[1:]] == [["1.5", "0.25"], ["1.0", "0.125"]]
+    assert "\nval_miou=0.2500\n" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "averaged.weights.h5",
+        "checkpoint.npz",
+        "history.csv",
+        "raw.weights.h5",
+    ]
+
+
+def test_the_two_weight_files_hold_weights_and_averages(tmp_path):
+    callback = recorder(tmp_path)
+    averages = [np.array(a) for a in callback.averaged.averages]
+    callback.model.set_weights(weights(callback.model, 1))
+    callback.on_epoch_end(0, {"val_miou": 0.5})
+    for name, expected in (("raw", weights(callback.model, 1)), ("averaged", averages)):
+        model = network()
+        model.load_weights(tmp_path / f"{name}.weights.h5")
+        assert_equal(model.get_weights(), expected, rtol=0)
+    assert_equal(callback.model.get_weights(), weights(callback.model, 1), rtol=0)
+
+
+def test_a_checkpoint_brings_everything_back(tmp_path):
+    first = recorder(tmp_path)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 2)), rng.normal(size=(8, 3))
+    first.model.fit(x, y, batch_size=1, callbacks=[first.averaged], verbose=0)
+    first.on_epoch_end(0, {"val_miou": 0.5})
+    second = recorder(tmp_path)
+    assert second.restore() == 1
+    assert second.rows == first.rows
+    assert_equal(second.model.get_weights(), first.model.get_weights(), rtol=0)
+    assert_equal(second.averaged.averages, first.averaged.averages, rtol=0)
+    ours, theirs = ([np.array(v) for v in r.model.optimizer.variables] for r in (second, first))
+    assert_equal(ours, theirs, rtol=0)
+    assert int(second.averaged.steps) == 8
+
+
+def test_without_a_checkpoint_nothing_is_done(tmp_path):
+    assert recorder(tmp_path).restore() == 0
+
+
+def test_a_checkpoint_of_another_network_is_an_error(tmp_path):
+    recorder(tmp_path).on_epoch_end(0, {"val_miou": 0.5})
+    with pytest.raises(InputError, match=r"checkpoint\.npz is of another network"):
+        recorder(tmp_path, network(width=4)).restore()
+
+
+def test_pictures_are_written_every_few_epochs(tmp_path):
+    model = keras.Sequential([keras.Input((9, 7, 3)), keras.layers.Conv2D(3, 1)])
+    images, truth = np.zeros((2, 9, 7, 3), np.float32), np.full((2, 9, 7), 255, np.uint8)
+    callback = Pictures((images, truth), EGGS_AND_PANS, tmp_path, every=2)
+    callback.set_model(model)
+    for epoch in range(4):
+        callback.on_epoch_end(epoch)
+    callback.writer.close()
+    (events,) = tmp_path.iterdir()
+    records = [
+        tf.compat.v1.Event.FromString(record) for record in tf.data.TFRecordDataset(str(events)).as_numpy_iterator()
+    ]
+    shown = [(event.step, value.tensor.string_val[:2]) for event in records for value in event.summary.value]
+    assert [(step, size) for step, size in shown] == [(0, [b"21", b"9"]), (2, [b"21", b"9"])]
