@@ -25,7 +25,7 @@ class Draw(NamedTuple):
     saturation: tf.Tensor
     """() float32: 0 is grey, 1 as it was."""
     noise: tf.Tensor
-    """() float32: standard deviation, grey levels."""
+    """() float32: standard deviation of the grain, the same in all channels, grey levels."""
     seed: tf.Tensor
     """(2,) int32: for the noise itself."""
 

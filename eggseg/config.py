@@ -37,12 +37,12 @@ class Config:
 
     image_size: int = 400
     """Side of the square that the network sees, pixels."""
-    base_filters: int = 32
+    base_filters: int = 16
     """Filters of the network at its first level; each level down has twice as many."""
     depth: int = 4
     """Number of times that the network halves the picture."""
     stem_stride: int = 2
-    """Stride of the first convolution, network pixels: 1 is the U-Net of the paper, 2 is about three times as fast."""
+    """Stride of the first convolution, network pixels: 1 is the U-Net of the paper, 2 is three times as fast."""
     dropout: float = 0.0
     """Share of the features dropped at the bottom of the network, 0 to below 1."""
 
@@ -53,11 +53,11 @@ class Config:
     seed: int = 0
     """Seed of the split, the first weights, the order of the photos and their augmentation."""
 
-    epochs: int = 60
+    epochs: int = 50
     """Passes over the training photos."""
     batch_size: int = 8
     """Photos in a step, over all GPUs together."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     """Highest learning rate of AdamW, per step."""
     weight_decay: float = 1e-2
     """Weight decay of AdamW, per step and learning rate."""
@@ -65,7 +65,7 @@ class Config:
     """Epochs over which the learning rate rises, before it falls as a cosine."""
     ema_decay: float = 0.99
     """Share of the averaged weights that each step keeps; the averages are what is measured and exported."""
-    augment: float = 1.0
+    augment: float = 0.6
     """Strength of the augmentation: 0 is none, 1 the full range of turns, zooms, shifts and colours."""
     patience: int = 0
     """Epochs without a better validation mIoU after which training stops; 0 goes on to the end."""

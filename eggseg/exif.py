@@ -30,7 +30,11 @@ def orientation(data: tf.Tensor) -> tf.Tensor:
         is_segment = (number(at, 1) == 0xFF) & (number(at + 1, 1) != _SCAN_SEGMENT)
         return (at + 4 < length) & is_segment & ~is_exif(at)
 
-    at = tf.while_loop(goes_on, lambda at: (at + 2 + number(at + 2, 2),), (tf.constant(2, tf.int64),))[0]
+    def onward(at: tf.Tensor) -> tuple[tf.Tensor]:
+        fill = number(at + 1, 1) == 0xFF  # any number of these may stand before a marker
+        return (tf.where(fill, at + 1, at + 2 + number(at + 2, 2)),)
+
+    at = tf.while_loop(goes_on, onward, (tf.constant(2, tf.int64),))[0]
     tiff = at + 10  # past marker (2), length (2) and b"Exif\0\0"
     little = number(tiff, 2) == int.from_bytes(b"II", "big")
     directory = tiff + number(tiff + 4, 4, little)

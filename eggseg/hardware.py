@@ -12,17 +12,21 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 
 def gpus(most: int = -1) -> list[str]:
-    """Names of the GPUs to compute on, at most `most` of them; all with -1."""
-    found = [device.name.replace("physical_device:", "") for device in tf.config.list_physical_devices("GPU")]
+    """Names of the GPUs to compute on, the first `most` of them; all with -1."""
+    return [device.name.replace("physical_device:", "") for device in _devices(most)]
+
+
+def _devices(most: int) -> list[tf.config.PhysicalDevice]:
+    found = tf.config.list_physical_devices("GPU")
     return found if most < 0 else found[:most]
 
 
 def precision(most_gpus: int = -1) -> Precision:
     """bfloat16 where the hardware multiplies it fast (AMX or AVX512-BF16, Ampere and newer), float16 on older GPUs."""
-    if not gpus(most_gpus):
+    devices = _devices(most_gpus)
+    if not devices:
         return "bfloat16" if cpu_has_bfloat16() else "float32"
-    details = [tf.config.experimental.get_device_details(d) for d in tf.config.list_physical_devices("GPU")]
-    capability = min(d.get("compute_capability", (0, 0)) for d in details)
+    capability = min(tf.config.experimental.get_device_details(d).get("compute_capability", (0, 0)) for d in devices)
     return "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
 
 

@@ -10,7 +10,7 @@ def unet(
     size: int,
     classes: int,
     *,
-    base_filters: int = 32,
+    base_filters: int = 16,
     depth: int = 4,
     stem_stride: int = 2,
     dropout: float = 0.0,

@@ -27,8 +27,8 @@ def png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, width: int = 360) -> Figure:
-    """Photo, truth and prediction side by side, `columns` such rows next to each other, `width` pixels a picture."""
+def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, side: int = 360) -> Figure:
+    """Photo, truth and prediction side by side, `columns` such rows next to each other, `side` pixels a picture."""
     lines = -(-len(rows) // columns)
     figure = Figure(figsize=(3.2 * 3 * columns, 2.55 * lines + 0.8), layout="constrained")
     axes = figure.subplots(lines, 3 * columns, squeeze=False)
@@ -36,8 +36,8 @@ def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, wi
         axis.axis("off")
     for i, (image, truth, prediction, caption) in enumerate(rows):
         line, first = i // columns, i % columns * 3
-        small = _shrink(image, width)
-        shown = (small, *(overlay(small, _shrink(ids, width), classes) for ids in (truth, prediction)))
+        small = _shrink(image, side)
+        shown = (small, *(overlay(small, _shrink(ids, side), classes) for ids in (truth, prediction)))
         for axis, picture, title in zip(
             axes[line, first : first + 3], shown, (caption, "truth", "prediction"), strict=True
         ):
@@ -78,9 +78,10 @@ def _legend(classes: ClassTable) -> list[Patch]:
     return [Patch(color=classes.colors[i] / 255, label=classes.names[i]) for i in range(1, len(classes))]
 
 
-def _shrink(image: np.ndarray, width: int) -> np.ndarray:
-    """Resize to `width` pixels, class ids (h, w) by nearest neighbour, photos (h, w, 3) smoothly."""
+def _shrink(image: np.ndarray, side: int) -> np.ndarray:
+    """Resize to a long side of `side` pixels, class ids (h, w) by nearest neighbour, photos (h, w, 3) smoothly."""
     picture = Image.fromarray(image)
-    size = (width, max(1, round(picture.height * width / picture.width)))
+    scale = side / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     how = Image.Resampling.NEAREST if image.ndim == 2 else Image.Resampling.BOX
     return np.asarray(picture.resize(size, how))

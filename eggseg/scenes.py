@@ -56,8 +56,9 @@ COOL = Look(cast=0.16)
 
 SESSIONS = (
     Session(("overhead_{:04d}.png",), ((640, 480),), places.overhead, COOL, 3),
-    Session(("table_{}.png",), ((1280, 720), (1280, 720), (1280, 720), (640, 480)), places.aslant,
-            Look(blur=(0.2, 1.0)), 4),
+    Session(
+        ("table_{}.png",), ((1280, 720), (1280, 720), (1280, 720), (640, 480)), places.aslant, Look(blur=(0.2, 1.0)), 4
+    ),
     Session(("kitchen_{:07d}.jpg",), ((456, 256),), places.kitchen, DARK, 37),
     Session(("phone ({}).jpg",), ((816, 612), (816, 612), (816, 612), (1632, 1224)), places.plate_top, SHARP),
     Session(("image_{}.png", "image_{}.jpg"), ((640, 480),), places.anything, ANY, run=2),
@@ -73,15 +74,18 @@ CYCLE = (0, 1, 2, 4, 3, 8, 0, 7, 2, 1, 6, 4, 5, 8, 2, 0, 4, 10, 1, 9)
 """Which session each of twenty neighbouring indices belongs to."""
 
 
-def frame(seed: int, index: int) -> Frame:
-    """The name and size of a scene: neighbouring indices belong to different sessions, to the next frame of each."""
+def frame(seed: int, index: int, run_length: int | None = None) -> Frame:
+    """The name and size of a scene: neighbouring indices belong to different sessions, to the next frame of each.
+
+    `run_length` frames in a row share their place; None is what is usual for the session.
+    """
     if index < 0:
         raise ValueError(f"a scene's index is 0 or more, not {index}")
     lap, slot = divmod(index, len(CYCLE))
     which = CYCLE[slot]
     number = lap * CYCLE.count(which) + CYCLE[:slot].count(which)
     session = SESSIONS[which]
-    run = number // session.run
+    run = number // (run_length or session.run)
     sizes = session.sizes
     dice = np.random.default_rng([seed, which, run, 1])
     size = sizes[int(dice.integers(len(sizes)))]
@@ -89,13 +93,15 @@ def frame(seed: int, index: int) -> Frame:
     return Frame(session.names[turn].format(1 + count * session.step), size, which, run)
 
 
-def draw(seed: int, index: int, size: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    seed: int, index: int, size: tuple[int, int] | None = None, run_length: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Scene `index` of `seed`: a (h, w, 3) uint8 photo and its (h, w) uint8 class ids.
 
     `size` (width, height) in pixels replaces the session's own. The same pair gives the same arrays on any machine with
     the same versions of Pillow and NumPy, and the scene does not depend on how many others are drawn.
     """
-    this = frame(seed, index)
+    this = frame(seed, index, run_length)
     session = SESSIONS[this.session]
     full = size or this.size
     shrink = min(1.0, LONGEST / max(full))

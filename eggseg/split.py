@@ -46,15 +46,19 @@ def sessions(photos: Sequence[Photo]) -> list[str]:
     numbers only, and, where that series pads its numbers with zeros, numbers of one width: `00012` and `100012` are
     two cameras, `_Color_95` and `_Color_1010` are one.
     """
-    series = [(re.sub(r"\d+", "#", p.name).lower(), max(p.size), min(p.size)) for p in photos]
-    padded = {s for s, p in zip(series, photos, strict=True) if re.search(r"(?<!\d)0\d", p.name)}
-    keys = []
-    for s, photo in zip(series, photos, strict=True):
-        widths = "/".join(str(len(number)) for number in re.findall(r"\d+", _stem(photo.name)))
-        digits = widths if s in padded and len(widths) == 1 else ""
-        name = s[0].rsplit(".", 1)[0]
-        keys.append(f"{name}{f' of {digits} digits' if digits else ''} {s[1]}x{s[2]}")
-    return keys
+    series, widths, padded = [], [], set()
+    for photo in photos:
+        folder, _, stem = photo.name.rpartition(".")[0].rpartition("/")
+        numbers = re.findall(r"\d+", stem)
+        long, short = max(photo.size), min(photo.size)
+        series.append(f"{folder}/{re.sub(r'[0-9]+', '#', stem).lower()} {long}x{short}".lstrip("/"))
+        widths.append(len(numbers[0]) if len(numbers) == 1 else 0)
+        if any(number.startswith("0") and len(number) > 1 for number in numbers):
+            padded.add(series[-1])
+    return [
+        f"{name}, {width} digits" if name in padded and width else name
+        for name, width in zip(series, widths, strict=True)
+    ]
 
 
 def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> list[int]:
@@ -119,7 +123,3 @@ def _groups(photos: Sequence[Photo], method: Method) -> list[list[int]]:
             parts = max(1, len(indices) // length)
             groups += [part.tolist() for part in np.array_split(indices, parts)]
     return groups
-
-
-def _stem(name: str) -> str:
-    return name.rsplit("/", 1)[-1].rsplit(".", 1)[0]

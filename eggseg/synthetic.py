@@ -10,8 +10,11 @@ is missing. Pixels are the same on any machine with the same Pillow and NumPy; f
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-from collections.abc import Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +30,8 @@ from eggseg.cli import parse, run
 from eggseg.errors import InputError
 
 RECORD = "scenes.json"
+FEW = 50
+"""Scenes that one process draws sooner than several."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +44,9 @@ class Settings:
     """Scenes to draw, pairs of a photo and its mask."""
     seed: int = 0
     """Seed of all randomness, 0 or more; the same seed gives the same scenes."""
+    run_length: int | None = None
+    """Frames in a row that share their place, camera and light, as in a video; 1 makes each scene a place of its own.
+    The default is 5, and 2 in one of the sessions."""
     overwrite: bool = False
     """Draw again what a run before, of any seed, has drawn into the folder."""
 
@@ -49,32 +57,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def write(settings: Settings) -> int:
     """Draw the scenes that the folder lacks; the exit code."""
-    if settings.count < 1 or settings.seed < 0:
-        raise InputError(f"count is 1 or more and seed 0 or more, not {settings.count} and {settings.seed}")
+    for name, value, least in (("count", settings.count, 1), ("seed", settings.seed, 0),
+                               ("run_length", 1 if settings.run_length is None else settings.run_length, 1)):  # fmt: skip
+        if value < least:
+            raise InputError(f"--{name} is {value}, expected {least} or more")
     before = _recorded(settings.out)
     _refuse_strangers(settings, before)
     if before and settings.overwrite:
         for path in _paths(settings.out, before):
             path.unlink(missing_ok=True)
         before = {}
-    record = {"version": scenes.VERSION, "seed": settings.seed, "count": max(settings.count, before.get("count", 0))}
+    record = _kind(settings) | {"count": max(settings.count, before.get("count", 0))}
     # The record comes first: a run that is cut short leaves a folder that the next one recognises.
     files.write_json(settings.out / RECORD, record)
     todo = [index for index in range(settings.count) if not all(path.exists() for path in pair(settings, index))]
-    for index in track(todo, "drawing scenes", console=Console(stderr=True), transient=True):
-        write_scene(settings, index)
+    drawn = _each(functools.partial(write_scene, settings), todo)
+    for _ in track(drawn, "drawing scenes", len(todo), console=Console(stderr=True), transient=True):
+        pass
     print(f"{settings.out}: {len(todo)} scenes drawn, {settings.count - len(todo)} were there")
     return 0
 
 
+def _each(work: Callable[[int], None], todo: Sequence[int]) -> Iterator[None]:
+    """Do the work for all, on all processors if it is worth starting them."""
+    if len(todo) < FEW:
+        yield from map(work, todo)
+        return
+    # Spawned, not forked: the progress bar's thread does not survive a fork.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(work, todo, chunksize=8)
+
+
+def _kind(settings: Settings) -> dict[str, int]:
+    """What makes the scenes of a folder the same as those of another."""
+    return {"version": scenes.VERSION, "seed": settings.seed, "run_length": settings.run_length or 0}
+
+
 def pair(settings: Settings, index: int) -> tuple[Path, Path]:
     """Where a scene's photo and mask lie."""
-    name = scenes.frame(settings.seed, index).name
+    name = scenes.frame(settings.seed, index, settings.run_length).name
     return settings.out / "images" / name, settings.out / "masks" / name
 
 
 def write_scene(settings: Settings, index: int) -> None:
-    photo, ids = scenes.draw(settings.seed, index)
+    photo, ids = scenes.draw(settings.seed, index, run_length=settings.run_length)
     quality = int(np.random.default_rng([settings.seed, index, 4]).integers(40, 96))
     image_path, mask_path = pair(settings, index)
     _save(Image.fromarray(photo), image_path, quality)
@@ -98,7 +124,7 @@ def _recorded(out: Path) -> dict[str, int]:
         return {}
     try:
         record = json.loads(path.read_text())
-        return {key: int(record[key]) for key in ("version", "seed", "count")}
+        return {key: int(record[key]) for key in ("version", "seed", "run_length", "count")}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no record of this command ({error!r}); choose another folder") from error
 
@@ -106,15 +132,17 @@ def _recorded(out: Path) -> dict[str, int]:
 def _refuse_strangers(settings: Settings, before: dict[str, int]) -> None:
     """The folder holds this command's scenes of this seed and nothing else: data sets are not mixed by accident."""
     out = settings.out
-    wanted = {"version": scenes.VERSION, "seed": settings.seed}
+    wanted = _kind(settings)
     found = {key: before[key] for key in wanted if before}
     if found and found != wanted and not settings.overwrite:
         raise InputError(f"{out} holds scenes of {found}, expected {wanted}; choose another folder or --overwrite")
     own = {out / RECORD, *(_paths(out, before) if before else ())}
     strangers = [p for p in out.rglob("*") if p.is_file() and not p.name.startswith(".") and p not in own]
     if strangers:
-        raise InputError(f"{out} holds {len(strangers)} files that are not this command's, {min(strangers)} for one; "
-                         "choose an empty folder")
+        raise InputError(
+            f"{out} holds {len(strangers)} files that are not this command's, {min(strangers)} for one; "
+            "choose an empty folder"
+        )
 
 
 def _paths(out: Path, record: dict[str, int]) -> list[Path]:

@@ -16,8 +16,8 @@ def test_the_number_of_parameters(base_filters, depth, stem_stride, classes, par
     assert model.count_params() == parameters
 
 
-def test_the_default_is_the_network_of_32_filters():
-    assert unet(400, 3).count_params() == 8_132_259
+def test_the_default_is_the_network_of_16_filters():
+    assert unet(400, 3).count_params() == 2_037_843
 
 
 @pytest.mark.parametrize("stem_stride", [1, 2, 3])

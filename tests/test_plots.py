@@ -50,7 +50,7 @@ def test_a_comparison_shows_photo_truth_and_prediction_of_each_row():
 def test_the_truth_is_tinted_in_the_colours_of_its_classes():
     image, ids = np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8)
     ids[:, 20:40] = 2
-    figure = plots.comparison([(image, ids, np.zeros_like(ids), "")], EGGS_AND_PANS, width=60)
+    figure = plots.comparison([(image, ids, np.zeros_like(ids), "")], EGGS_AND_PANS, side=60)
     photo, truth, prediction = (np.asarray(axis.images[0].get_array()) for axis in figure.axes)
     assert (photo == 0).all()
     assert (prediction == 0).all()
@@ -61,7 +61,7 @@ def test_the_truth_is_tinted_in_the_colours_of_its_classes():
 
 @pytest.mark.parametrize("size", [(3, 701), (701, 3)])
 def test_a_thin_photo_is_not_blown_up(size):
-    figure = plots.comparison([row(*size)], EGGS_AND_PANS, width=100)
+    figure = plots.comparison([row(*size)], EGGS_AND_PANS, side=100)
     assert max(max(axis.images[0].get_array().shape) for axis in figure.axes) <= 701
 
 

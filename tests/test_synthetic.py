@@ -137,7 +137,8 @@ def test_a_second_run_draws_only_what_is_missing(folder: Path, capsys: pytest.Ca
     assert synthetic.main([str(folder), "--count", "5", "--seed", "5"]) == 0
     twin = folder / "images" / gone.name
     assert all(p.stat().st_mtime_ns == then for p, then in before.items() if p != twin)
-    assert json.loads((folder / synthetic.RECORD).read_text()) == {"version": scenes.VERSION, "seed": 5, "count": 12}
+    record = {"version": scenes.VERSION, "seed": 5, "run_length": 0, "count": 12}
+    assert json.loads((folder / synthetic.RECORD).read_text()) == record
 
 
 def test_overwriting_leaves_nothing_of_the_run_before(tmp_path: Path) -> None:
@@ -168,8 +169,23 @@ def test_what_cannot_be_written_is_one_line_and_code_2(arrange, message, tmp_pat
     assert message in error
 
 
-@pytest.mark.parametrize("flags", [["--count", "0"], ["--seed", "-1"]])
+@pytest.mark.parametrize("flags", [["--count", "0"], ["--seed", "-1"], ["--run_length", "0"]])
 def test_numbers_out_of_range_are_refused(flags: list[str], tmp_path: Path, capsys) -> None:
     assert synthetic.main([str(tmp_path / "out"), *flags]) == 2
-    assert "count is 1 or more and seed 0 or more" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(f"error: {flags[0]} is {flags[1]}, expected ")
     assert not (tmp_path / "out").exists()
+
+
+def test_several_processes_draw_the_same(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic, "FEW", 2)
+    assert synthetic.main([str(tmp_path / "few"), "--count", "5", "--seed", "5"]) == 0
+    paths = [path for path in (tmp_path / "few").rglob("*.*") if path.name != synthetic.RECORD]
+    assert len(paths) == 10
+    for path in paths:
+        assert path.read_bytes() == (folder / path.relative_to(tmp_path / "few")).read_bytes()
+
+
+def test_a_run_of_one_makes_each_scene_a_place_of_its_own() -> None:
+    as_usual, alone = ({(f.session, f.run) for i in range(60) for f in [scenes.frame(0, i, run)]} for run in (None, 1))
+    assert len(alone) == 60 > 2 * len(as_usual)
+    assert not np.array_equal(scenes.draw(0, 40, SMALL)[0], scenes.draw(0, 40, SMALL, run_length=1)[0])

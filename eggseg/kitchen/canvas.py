@@ -73,8 +73,15 @@ def darker(color: Color, factor: float) -> Color:
 class Camera:
     """A pinhole over the table: centimetres in, pixels out. Angles in degrees, `focal` in long sides of the photo."""
 
-    def __init__(self, size: tuple[int, int], distance: float, pitch: float, roll: float = 0, focal: float = 1.0,
-                 target: Point = (0, 0)) -> None:
+    def __init__(
+        self,
+        size: tuple[int, int],
+        distance: float,
+        pitch: float,
+        roll: float = 0,
+        focal: float = 1.0,
+        target: Point = (0, 0),
+    ) -> None:
         self.size = size
         self.focal = focal * max(size)
         p, r = math.radians(pitch), math.radians(roll)
@@ -110,11 +117,14 @@ class Camera:
     def plane_of_pixel(self, left: int, top: int) -> list[float]:
         """Coefficients (a .. i) of x = (a u + b v + c) / (g u + h v + i), y = (d u + e v + f) / same, at z = 0."""
         u0, v0 = left + 0.5 - self.size[0] / 2, top + 0.5 - self.size[1] / 2
-        rays = [(r / self.focal, -u / self.focal, f + (r * u0 - u * v0) / self.focal)
-                for r, u, f in zip(self.right, self.up, self.forward, strict=True)]
+        rays = [
+            (r / self.focal, -u / self.focal, f + (r * u0 - u * v0) / self.focal)
+            for r, u, f in zip(self.right, self.up, self.forward, strict=True)
+        ]
         height = self.place[2]
-        return [self.place[axis] * rays[2][i] - height * rays[axis][i] for axis in (0, 1)
-                for i in range(3)] + [*rays[2]]
+        return [self.place[axis] * rays[2][i] - height * rays[axis][i] for axis in (0, 1) for i in range(3)] + [
+            *rays[2]
+        ]
 
 
 def hull(points: Sequence[Point]) -> list[Point]:
@@ -124,8 +134,9 @@ def hull(points: Sequence[Point]) -> list[Point]:
     for line in (ordered, ordered[::-1]):
         side: list[Point] = []
         for p in line:
-            while len(side) > 1 and ((side[-1][0] - side[-2][0]) * (p[1] - side[-2][1])
-                                     <= (side[-1][1] - side[-2][1]) * (p[0] - side[-2][0])):
+            while len(side) > 1 and (
+                (side[-1][0] - side[-2][0]) * (p[1] - side[-2][1]) <= (side[-1][1] - side[-2][1]) * (p[0] - side[-2][0])
+            ):
                 side.pop()
             side.append(p)
         sides += side[:-1]
@@ -167,8 +178,9 @@ def texture(rng: Rng, kind: str, color: Color, side: int = 512) -> Image.Image:
     value += uniform(rng, 0.02, 0.09) * noise(rng, size, (7, 7)) + uniform(rng, 0, 0.035) * noise(rng, size, (60, 60))
     ramp = np.arange(side, dtype=np.int32)
     if kind == "wood":
-        value += uniform(rng, 0.03, 0.12) * noise(rng, size, (5, 70)) + uniform(rng, 0.03, 0.1) * noise(rng, size,
-                                                                                                        (9, 300))
+        value += uniform(rng, 0.03, 0.12) * noise(rng, size, (5, 70)) + uniform(rng, 0.03, 0.1) * noise(
+            rng, size, (9, 300)
+        )
         if chance(rng, 0.4):
             value[ramp % int(rng.integers(50, 140)) < 2] *= 0.7
     elif kind == "granite":
@@ -222,8 +234,15 @@ class Canvas:
             thing()
         self._queue.clear()
 
-    def paint(self, shape: Shape, shade: Shade | Color, owner: int | None = BACKGROUND, within: Shape | None = None,
-              outside: Shape | None = None, opacity: float = 1) -> None:
+    def paint(
+        self,
+        shape: Shape,
+        shade: Shade | Color,
+        owner: int | None = BACKGROUND,
+        within: Shape | None = None,
+        outside: Shape | None = None,
+        opacity: float = 1,
+    ) -> None:
         """Draw a shape of class `owner` (None: the pixels keep theirs), cut to and by other shapes."""
         box = _box(shape, self.photo.size, (1, 1))
         if box is None:
@@ -299,8 +318,9 @@ def _coverage(shape: Shape, box: Box, zoom: tuple[float, float], fine: int | Non
     left, top = (box[0], box[1]) if zoom[0] >= 1 else (box[0] * zoom[0], box[1] * zoom[1])
     for polygon in shape:
         if len(polygon) > 2:
-            pen.polygon([((u * zoom[0] - left) * fine - 0.5, (v * zoom[1] - top) * fine - 0.5) for u, v in polygon],
-                        255)
+            pen.polygon(
+                [((u * zoom[0] - left) * fine - 0.5, (v * zoom[1] - top) * fine - 0.5) for u, v in polygon], 255
+            )
     return image.reduce(fine) if fine > 1 else image
 
 
@@ -370,7 +390,8 @@ def hollow(color: Color, center: Point, radii: Point, curve: float, streak: floa
         along = far * far / (r2 * (lx * lx + ly * ly + np.float32(1e-3)))
         shine = along * along
         shine = shine * shine * np.sqrt(np.minimum(r2, 1))
-        return tint(color, 1 - np.float32(curve) * far, np.float32(streak) * shine * shine
-                    + np.float32(glow) * (1 - 0.6 * r2))
+        return tint(
+            color, 1 - np.float32(curve) * far, np.float32(streak) * shine * shine + np.float32(glow) * (1 - 0.6 * r2)
+        )
 
     return shade

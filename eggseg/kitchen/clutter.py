@@ -30,8 +30,19 @@ from eggseg.kitchen.canvas import (
 from eggseg.kitchen.props import BLACK, STEEL, bowl, egg, extent, lid, lookalike, plate, pot, ring
 
 
-def slab(canvas: Canvas, rng: Rng, x: float, y: float, w: float, d: float, h: float, heading: float, color: Color,
-         z: float = 0, skin: str | None = None) -> list[Point]:
+def slab(
+    canvas: Canvas,
+    rng: Rng,
+    x: float,
+    y: float,
+    w: float,
+    d: float,
+    h: float,
+    heading: float,
+    color: Color,
+    z: float = 0,
+    skin: str | None = None,
+) -> list[Point]:
     """A cuboid of w x d x h centimetres; returns the corners of its top in pixels."""
     offsets = [turn(sx * w / 2, sy * d / 2, heading) for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     low = [canvas.camera.project(x + dx, y + dy, z) for dx, dy in offsets]
@@ -60,13 +71,25 @@ def blend(quad: Sequence[Point], p: float, q: float) -> Point:
 
 def package(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
     color = pick(rng, ((176, 140, 98), (230, 228, 220), None, None)) or anycolor(rng)
-    slab(canvas, rng, x, y, uniform(rng, 4, 16), uniform(rng, 3, 14), uniform(rng, 1, 14), uniform(rng, 0, 90), color,
-         0, "label")
+    slab(
+        canvas,
+        rng,
+        x,
+        y,
+        uniform(rng, 4, 16),
+        uniform(rng, 3, 14),
+        uniform(rng, 1, 14),
+        uniform(rng, 0, 90),
+        color,
+        0,
+        "label",
+    )
 
 
 def board(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
-    color = pick(rng, ((190, 150, 100), (214, 180, 130), (40, 120, 180), (230, 230, 226), (120, 170, 90),
-                       (130, 90, 60)))
+    color = pick(
+        rng, ((190, 150, 100), (214, 180, 130), (40, 120, 180), (230, 230, 226), (120, 170, 90), (130, 90, 60))
+    )
     slab(canvas, rng, x, y, uniform(rng, 20, 34), uniform(rng, 16, 24), 1.5, uniform(rng, -25, 25), near(rng, color))
     knife(canvas, rng, x + uniform(rng, -5, 5), y, 1.6)
 
@@ -90,12 +113,16 @@ def can(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
     if chance(rng, 0.5):
         levels += [(height * 1.25, radius * 0.4, color), (height * 1.4, radius * 0.4, cap)]
     s = canvas.camera.scale(x, y)
-    cast = [canvas.camera.project(px + radius * c, py + radius * i) for px, py in ((x, y), canvas.cast(x, y, height))
-            for c, i in TURN[::4]]
+    cast = [
+        canvas.camera.project(px + radius * c, py + radius * i)
+        for px, py in ((x, y), canvas.cast(x, y, height))
+        for c, i in TURN[::4]
+    ]
     canvas.shadow([hull(cast)], 0.6 * s, 0.8)
     for (z0, r0, _), (z1, r1, tone) in itertools.pairwise(levels):
-        canvas.paint([hull(ring(canvas, x, y, z0, r0) + ring(canvas, x, y, z1, r1))],
-                     puffy(tone, radius * 0.5 * s, 1.2))
+        canvas.paint(
+            [hull(ring(canvas, x, y, z0, r0) + ring(canvas, x, y, z1, r1))], puffy(tone, radius * 0.5 * s, 1.2)
+        )
         canvas.paint([ring(canvas, x, y, z1, r1)], darker(tone, 1.1))
     z, r, _ = levels[-1]
     canvas.paint([ring(canvas, x, y, z, r * 0.88)], darker(cap, uniform(rng, 0.2, 1)))
@@ -154,8 +181,9 @@ def marker(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
     step = (1 - 2 * m) / cells
     for i, j in zip(*np.nonzero(dark), strict=True):
         a, b = m + step * float(i), m + step * float(j)
-        canvas.paint([[blend(top, p, q) for p, q in ((a, b), (a + step, b), (a + step, b + step), (a, b + step))]],
-                     BLACK)
+        canvas.paint(
+            [[blend(top, p, q) for p, q in ((a, b), (a + step, b), (a + step, b + step), (a, b + step))]], BLACK
+        )
 
 
 def hotplate(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
@@ -167,8 +195,19 @@ def hotplate(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
     canvas.paint([hull(plate_ring + ring(canvas, x, y, 6.2, 9))], (20, 20, 22))
     canvas.paint([plate_ring], hollow(near(rng, BLACK, 8), *extent(plate_ring), 0.05, 20, 12))
     if chance(rng, 0.7):
-        slab(canvas, rng, x, y, 4, 5, 4, uniform(rng, 0, 90), pick(rng, ((220, 190, 30), BLACK, (200, 60, 40))), 7.2,
-             "label")
+        slab(
+            canvas,
+            rng,
+            x,
+            y,
+            4,
+            5,
+            4,
+            uniform(rng, 0, 90),
+            pick(rng, ((220, 190, 30), BLACK, (200, 60, 40))),
+            7.2,
+            "label",
+        )
     cable(canvas, rng, x - 5, y + 10)
 
 
@@ -191,43 +230,75 @@ def hob(canvas: Canvas, rng: Rng, x: float, y: float, w: float, d: float) -> lis
             canvas.paint(chain((a, b), (bar, bar)), puffy(BLACK, bar * 0.6, 2))
     for k in range(4):
         kx = x + (k - 1.5) * w * 0.1
-        canvas.paint([hull(ring(canvas, kx, y - d * 0.45, 1, 1.8) + ring(canvas, kx, y - d * 0.45, 3, 1.5))],
-                     puffy(pick(rng, (BLACK, STEEL, (230, 230, 230))), canvas.camera.scale(kx, y)))
+        canvas.paint(
+            [hull(ring(canvas, kx, y - d * 0.45, 1, 1.8) + ring(canvas, kx, y - d * 0.45, 3, 1.5))],
+            puffy(pick(rng, (BLACK, STEEL, (230, 230, 230))), canvas.camera.scale(kx, y)),
+        )
     return middles
 
 
-def carton(canvas: Canvas, rng: Rng, x: float, y: float, columns: int = 5, rows: int = 2, full: float = 0.8,
-           heading: float = 0, dice: Rng | None = None) -> None:
+def carton(
+    canvas: Canvas,
+    rng: Rng,
+    x: float,
+    y: float,
+    columns: int = 5,
+    rows: int = 2,
+    full: float = 0.8,
+    heading: float = 0,
+    dice: Rng | None = None,
+) -> None:
     """An open egg box, background itself; each egg is an egg as far as it shows. `dice` fill the cells."""
     dice = dice or rng
-    color = near(rng, pick(rng, ((206, 204, 192), (188, 184, 172), (222, 132, 66), (170, 180, 150), (176, 160, 140),
-                                 (226, 226, 230))))
+    color = near(
+        rng,
+        pick(
+            rng, ((206, 204, 192), (188, 184, 172), (222, 132, 66), (170, 180, 150), (176, 160, 140), (226, 226, 230))
+        ),
+    )
     cell, height, brown = uniform(rng, 4.7, 5.2), uniform(rng, 3.4, 4.6), pick(rng, (0.0, 0.1, 0.9, 1.0))
     w, d = columns * cell + 1.5, rows * cell + 1.5
     if chance(rng, 0.75):  # the lid, open behind
         lean = uniform(rng, 0.5, 1.1) * d
-        corners = [turn(sx * w / 2, sy, heading) for sx, sy in ((-1, d / 2), (1, d / 2), (0.97, d / 2 + lean),
-                                                                (-0.97, d / 2 + lean))]
-        back = [canvas.camera.project(x + dx, y + dy, height + k) for (dx, dy),
-                k in zip(corners, (0, 0, 5, 5), strict=True)]
+        corners = [
+            turn(sx * w / 2, sy, heading)
+            for sx, sy in ((-1, d / 2), (1, d / 2), (0.97, d / 2 + lean), (-0.97, d / 2 + lean))
+        ]
+        back = [
+            canvas.camera.project(x + dx, y + dy, height + k) for (dx, dy), k in zip(corners, (0, 0, 5, 5), strict=True)
+        ]
         canvas.shadow([back], 0.6 * canvas.camera.scale(x, y))
         canvas.paint([hull(back)], puffy(color, 0.8 * canvas.camera.scale(x, y), 1.2, rng))
         for k in range(int(rng.integers(0, 6))):  # its print
             q = 0.3 + 0.09 * k
-            canvas.paint([[blend(back, a, b) for a, b in ((0.2, q), (0.75, q), (0.75, q + 0.04), (0.2, q + 0.04))]],
-                         darker(near(rng, (120, 150, 190)), 0.9), opacity=0.6)
+            canvas.paint(
+                [[blend(back, a, b) for a, b in ((0.2, q), (0.75, q), (0.75, q + 0.04), (0.2, q + 0.04))]],
+                darker(near(rng, (120, 150, 190)), 0.9),
+                opacity=0.6,
+            )
     top = slab(canvas, rng, x, y, w, d, height, heading, color)
     canvas.paint([top], speckled(rng, darker(color, 0.75), 0.1, 12))
     s = canvas.camera.scale(x, y, height)
-    middles = [turn((i - (columns - 1) / 2) * cell, (j - (rows - 1) / 2) * cell, heading) for j in range(rows)
-               for i in range(columns)]
+    middles = [
+        turn((i - (columns - 1) / 2) * cell, (j - (rows - 1) / 2) * cell, heading)
+        for j in range(rows)
+        for i in range(columns)
+    ]
     for dx, dy in middles:
         hole = ring(canvas, x + dx, y + dy, height, cell * 0.47)
         canvas.paint([hole], hollow(darker(color, 0.6), *extent(hole), 0.35))
     for dx, dy in sorted(middles, key=lambda m: -m[1]):
         if chance(dice, full):
-            egg(canvas, rng, x + dx, y + dy, height - uniform(rng, 1.9, 3.0), chance(rng, brown),
-                uniform(rng, 65, 90), shadow=False)
+            egg(
+                canvas,
+                rng,
+                x + dx,
+                y + dy,
+                height - uniform(rng, 1.9, 3.0),
+                chance(rng, brown),
+                uniform(rng, 65, 90),
+                shadow=False,
+            )
     for i in range(columns - 1):
         for j in range(rows - 1):
             dx, dy = turn((i - columns / 2 + 1) * cell, (j - rows / 2 + 1) * cell, heading)
@@ -242,9 +313,19 @@ def carton(canvas: Canvas, rng: Rng, x: float, y: float, columns: int = 5, rows:
 SKIN = ((226, 178, 150), (206, 154, 124), (236, 196, 172), (150, 102, 76), (104, 70, 54), (196, 140, 108))
 
 
-def hand(canvas: Canvas, rng: Rng, u: float, v: float, heading: float, s: float, skin: Color,
-         sleeve: Color | None = None,
-         grip: float | None = None, held: Callable[[], None] | None = None, fingers: int = 4) -> None:
+def hand(
+    canvas: Canvas,
+    rng: Rng,
+    u: float,
+    v: float,
+    heading: float,
+    s: float,
+    skin: Color,
+    sleeve: Color | None = None,
+    grip: float | None = None,
+    held: Callable[[], None] | None = None,
+    fingers: int = 4,
+) -> None:
     """An arm out of the frame, its fingers at pixel (u, v), `heading` degrees on the photo, `s` pixels a centimetre.
 
     What is held is drawn between fingers and thumb.
@@ -257,8 +338,9 @@ def hand(canvas: Canvas, rng: Rng, u: float, v: float, heading: float, s: float,
         return round(16 * x) / 16, round(16 * y) / 16
 
     def limb(points: Sequence[Point], radii: Sequence[float], color: Color, depth: float = 1.3) -> None:
-        canvas.paint(chain(points, [r * s for r in radii]), puffy(near(rng, color, 4), min(radii) * s * 0.6, depth,
-                                                                  rng, 0.03))
+        canvas.paint(
+            chain(points, [r * s for r in radii]), puffy(near(rng, color, 4), min(radii) * s * 0.6, depth, rng, 0.03)
+        )
 
     bend = uniform(rng, -12, 12)
     elbow = (-36, bend)
@@ -284,5 +366,20 @@ def hand(canvas: Canvas, rng: Rng, u: float, v: float, heading: float, s: float,
     limb((at(-9.5, 2.2), at(-6.8, 4.0), at(-6.5 + tx, 4.2 + ty)), (2.2, 1.4, 1.05), skin)
 
 
-DISTRACTORS = (package, package, can, can, reel, cable, knife, board, bowl, plate, lid, lookalike, lookalike, pot,
-               marker)
+DISTRACTORS = (
+    package,
+    package,
+    can,
+    can,
+    reel,
+    cable,
+    knife,
+    board,
+    bowl,
+    plate,
+    lid,
+    lookalike,
+    lookalike,
+    pot,
+    marker,
+)

@@ -43,8 +43,9 @@ def _uneven(rng: Rng, size: tuple[int, int], look: Look) -> Image.Image:
     """Low-frequency light with a vignette, 'L', 255 where nothing is lost."""
     low = uniform(rng, *look.shade)
     cells = np.frombuffer(rng.bytes(12), np.uint8).reshape(3, 4).astype(np.float32) / 255
-    small = Image.fromarray((255 * (low + (1 - low) * cells)).astype(np.uint8)).resize((64, 64),
-                                                                                       Image.Resampling.BICUBIC)
+    small = Image.fromarray((255 * (low + (1 - low) * cells)).astype(np.uint8)).resize(
+        (64, 64), Image.Resampling.BICUBIC
+    )
     x = (np.arange(64, dtype=np.float32) - 31.5) / 31.5
     loss = 1 - np.float32(uniform(rng, *look.vignette) / 2) * (x[None] * x[None] + x[:, None] * x[:, None])
     lit = np.clip(np.asarray(small, np.float32) * loss, 0, 255).astype(np.uint8)
@@ -57,8 +58,9 @@ def _glare(rng: Rng, size: tuple[int, int], strength: float) -> Image.Image:
     p = (x[None] - np.float32(uniform(rng, 0, 64))) / np.float32(uniform(rng, 6, 40))
     q = (x[:, None] - np.float32(uniform(rng, 0, 64))) / np.float32(uniform(rng, 6, 40))
     pool = np.maximum(1 - p * p - q * q, 0)
-    return Image.fromarray((np.float32(strength) * pool * pool).astype(np.uint8)).resize(size,
-                                                                                         Image.Resampling.BILINEAR)
+    return Image.fromarray((np.float32(strength) * pool * pool).astype(np.uint8)).resize(
+        size, Image.Resampling.BILINEAR
+    )
 
 
 def _meter(photo: Image.Image) -> float:
@@ -70,12 +72,17 @@ def _meter(photo: Image.Image) -> float:
 def _curve(look: Look, meter: float, place: Rng, now: Rng) -> list[int]:
     """The tables of three channels: white balance, exposure, gamma, black level."""
     gain, gamma = meter * uniform(place, *look.exposure) * uniform(now, 0.95, 1.05), uniform(place, *look.gamma)
-    warm, green, black = uniform(place, -look.cast, look.cast), uniform(place, -look.cast,
-                                                                        look.cast) / 4, uniform(place, -6, 14)
+    warm, green, black = (
+        uniform(place, -look.cast, look.cast),
+        uniform(place, -look.cast, look.cast) / 4,
+        uniform(place, -6, 14),
+    )
     table = []
     for tilt in (warm, green, -warm):
-        table += [min(255, max(0, round(black + (255 - black) * min(1.0, gain * (1 + tilt) * i / 255) ** gamma)))
-                  for i in range(256)]
+        table += [
+            min(255, max(0, round(black + (255 - black) * min(1.0, gain * (1 + tilt) * i / 255) ** gamma)))
+            for i in range(256)
+        ]
     return table
 
 

@@ -39,9 +39,18 @@ def light(rng: Rng) -> tuple[float, float, float]:
     return round(x / norm, 6), round(y / norm, 6), round(z / norm, 6)
 
 
-def stage(size: Size, full: Size, place: Rng, now: Rng, distance: tuple[float, float],
-          pitch: tuple[float, float], focal: tuple[float, float] = (0.8, 1.2), roll: float = 4, sway: float = 0.06,
-          color: Color | None = None) -> Canvas:
+def stage(
+    size: Size,
+    full: Size,
+    place: Rng,
+    now: Rng,
+    distance: tuple[float, float],
+    pitch: tuple[float, float],
+    focal: tuple[float, float] = (0.8, 1.2),
+    roll: float = 4,
+    sway: float = 0.06,
+    color: Color | None = None,
+) -> Canvas:
     """A canvas whose camera holds still in a run but for a hand's sway."""
     far, low = uniform(place, *distance), uniform(place, *pitch)
     far, low = far * uniform(now, 1 - sway, 1 + sway), min(90.0, low + 60 * sway * uniform(now, -1, 1))
@@ -73,15 +82,33 @@ def backdrop(canvas: Canvas, rng: Rng, busy: int) -> None:
 
 
 TABLES: tuple[tuple[str, Color], ...] = (
-    ("plain", (92, 96, 98)), ("plain", (74, 76, 80)), ("granite", (60, 66, 76)), ("granite", (150, 146, 138)),
-    ("wood", (190, 140, 86)), ("wood", (150, 100, 62)), ("wood", (84, 50, 36)), ("wood", (214, 180, 132)),
-    ("plain", (226, 224, 218)), ("tile", (206, 200, 190)), ("steel", (168, 170, 172)), ("stripes", (190, 170, 150)),
-    ("plain", (36, 36, 38)), ("plain", (190, 190, 186)), ("stripes", (110, 130, 160)), ("granite", (196, 190, 178)),
+    ("plain", (92, 96, 98)),
+    ("plain", (74, 76, 80)),
+    ("granite", (60, 66, 76)),
+    ("granite", (150, 146, 138)),
+    ("wood", (190, 140, 86)),
+    ("wood", (150, 100, 62)),
+    ("wood", (84, 50, 36)),
+    ("wood", (214, 180, 132)),
+    ("plain", (226, 224, 218)),
+    ("tile", (206, 200, 190)),
+    ("steel", (168, 170, 172)),
+    ("stripes", (190, 170, 150)),
+    ("plain", (36, 36, 38)),
+    ("plain", (190, 190, 186)),
+    ("stripes", (110, 130, 160)),
+    ("granite", (196, 190, 178)),
 )
 
 
-def table(canvas: Canvas, rng: Rng, half: tuple[float, float], top: tuple[str, Color], heading: float = 0,
-          span: float | None = None) -> None:
+def table(
+    canvas: Canvas,
+    rng: Rng,
+    half: tuple[float, float],
+    top: tuple[str, Color],
+    heading: float = 0,
+    span: float | None = None,
+) -> None:
     """A table top of +- `half` centimetres about the origin, textured in perspective."""
     corners = [turn(sx * half[0], sy * half[1], heading) for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     diagonal = 2 * (half[0] ** 2 + half[1] ** 2) ** 0.5
@@ -113,8 +140,9 @@ def strew(canvas: Canvas, place: Rng, count: int, half: tuple[float, float], tak
         canvas.put(place, pick(place, clutter.DISTRACTORS), *apart(place, taken, half, 5))
 
 
-def eggs_inside(canvas: Canvas, now: Rng, x: float, y: float, radius: float, count: int,
-                z: float = 0.4) -> Callable[[Shape], None]:
+def eggs_inside(
+    canvas: Canvas, now: Rng, x: float, y: float, radius: float, count: int, z: float = 0.4
+) -> Callable[[Shape], None]:
     """A pan's contents: eggs, kept apart, farthest first."""
     taken: Taken = []
     spots = sorted((apart(now, taken, (radius * 0.5, radius * 0.5), 2.4) for _ in range(count)), key=lambda p: -p[1])
@@ -132,8 +160,19 @@ def meal(canvas: Canvas, now: Rng, x: float, y: float, radius: float) -> Callabl
     return lambda inside: props.food(canvas, dice, x, y, radius * 0.8, 0.6, props.PAN, inside)
 
 
-def put_pan(canvas: Canvas, place: Rng, now: Rng, x: float, y: float, radius: float, heading: float, z: float = 0,
-            dark: bool = False, eggs: float = 0.3, food: float = 0.15) -> None:
+def put_pan(
+    canvas: Canvas,
+    place: Rng,
+    now: Rng,
+    x: float,
+    y: float,
+    radius: float,
+    heading: float,
+    z: float = 0,
+    dark: bool = False,
+    eggs: float = 0.3,
+    food: float = 0.15,
+) -> None:
     """A pan that looks the same through a run, with what is in it now."""
     inside = None
     roll = uniform(now, 0, 1)
@@ -144,8 +183,14 @@ def put_pan(canvas: Canvas, place: Rng, now: Rng, x: float, y: float, radius: fl
     canvas.put(place, props.pan, x, y, heading, z, radius, inside, dark)
 
 
-def reach(canvas: Canvas, now: Rng, target: tuple[float, float], egg: bool | None = None, z: float = 2,
-          from_below: float = 0.8) -> None:
+def reach(
+    canvas: Canvas,
+    now: Rng,
+    target: tuple[float, float],
+    egg: bool | None = None,
+    z: float = 2,
+    from_below: float = 0.8,
+) -> None:
     """A hand that comes into the frame to a place on the table, with or without an egg in it."""
     u, v = canvas.camera.project(*target, z)
     s = canvas.camera.scale(*target, z + 3)
@@ -159,8 +204,19 @@ def reach(canvas: Canvas, now: Rng, target: tuple[float, float], egg: bool | Non
         props.egg(canvas, now, x, y, 0, brown, uniform(now, -60, 60), shadow=False)
 
     grip = uniform(now, 0.35, 0.95) if egg else None
-    clutter.hand(canvas, now, u, v, heading, s, canvas.skin, canvas.sleeve, grip, held if egg else None,
-                 pick(now, (4, 4, 3, 2, 1)))
+    clutter.hand(
+        canvas,
+        now,
+        u,
+        v,
+        heading,
+        s,
+        canvas.skin,
+        canvas.sleeve,
+        grip,
+        held if egg else None,
+        pick(now, (4, 4, 3, 2, 1)),
+    )
 
 
 def overhead(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
@@ -177,8 +233,12 @@ def overhead(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
         taken.append((x, y, 18))
         canvas.put(place, clutter.hotplate, x, y)
     for x, y in [spot(place, (half[0] * 1.15, half[1] * 1.15)) for _ in range(int(place.integers(0, 4)))]:
-        canvas.put(place, clutter.marker if chance(place, 0.3) else clutter.package, x * 1.05,
-                   half[1] * (1.1 if y > 0 else -1.2))
+        canvas.put(
+            place,
+            clutter.marker if chance(place, 0.3) else clutter.package,
+            x * 1.05,
+            half[1] * (1.1 if y > 0 else -1.2),
+        )
     inner = (half[0] * 0.85, half[1] * 0.8)
     for thing in (clutter.can, clutter.reel, clutter.reel, clutter.cable, props.lookalike, clutter.knife):
         if chance(place, 0.4):
@@ -331,8 +391,9 @@ def stove(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
     canvas = stage(size, full, place, now, (75, 120), (42, 88), (0.8, 1.1), 8, 0.05)
     backdrop(canvas, place, 4)
     table(canvas, place, (110, 42), pick(place, TABLES), span=230)
-    middles = clutter.hob(canvas, place, uniform(place, -18, 18), uniform(place, -4, 4), uniform(place, 54, 66),
-                          uniform(place, 48, 54))
+    middles = clutter.hob(
+        canvas, place, uniform(place, -18, 18), uniform(place, -4, 4), uniform(place, 54, 66), uniform(place, 48, 54)
+    )
     for x, y in middles:
         roll, radius = uniform(place, 0, 1), uniform(place, 9, 14)
         looks = child(place)
@@ -351,8 +412,17 @@ def stove(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
         for k in range(int(now.integers(1, 4))):
             canvas.put(now, props.egg, side * (48 + 6 * k), uniform(now, -25, 10))
     if chance(place, 0.25):
-        canvas.put(place, clutter.carton, pick(place, (-1, 1)) * 55, uniform(place, -20, 10), 3, 2, 0.7,
-                   uniform(place, -20, 20), now)
+        canvas.put(
+            place,
+            clutter.carton,
+            pick(place, (-1, 1)) * 55,
+            uniform(place, -20, 10),
+            3,
+            2,
+            0.7,
+            uniform(place, -20, 20),
+            now,
+        )
     canvas.flush()
     if chance(now, 0.45):
         reach(canvas, now, pick(now, middles), None, 6)
@@ -361,8 +431,9 @@ def stove(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 def kitchen(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
     """What a cook's head camera sees: a worktop full of things, a hob at one side, both hands at work with eggs."""
-    canvas = stage(size, full, place, now, (65, 105), (38, 80), (0.55, 0.75), 20, 0.08,
-                   near(place, (130, 124, 116), 60))
+    canvas = stage(
+        size, full, place, now, (65, 105), (38, 80), (0.55, 0.75), 20, 0.08, near(place, (130, 124, 116), 60)
+    )
     backdrop(canvas, place, int(place.integers(4, 12)))
     heading = uniform(place, -30, 30)
     table(canvas, place, (120, uniform(place, 30, 50)), pick(place, TABLES), heading, 260)
@@ -373,8 +444,19 @@ def kitchen(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
             looks = child(place)
             roll = uniform(place, 0, 1)
             if roll < 0.4:
-                put_pan(canvas, looks, now, x, y, uniform(looks, 9, 14), uniform(looks, -150, -30), 2,
-                        chance(looks, 0.6), 0.15, 0.5)
+                put_pan(
+                    canvas,
+                    looks,
+                    now,
+                    x,
+                    y,
+                    uniform(looks, 9, 14),
+                    uniform(looks, -150, -30),
+                    2,
+                    chance(looks, 0.6),
+                    0.15,
+                    0.5,
+                )
             elif roll < 0.6:
                 canvas.put(place, props.pot, x, y)
             taken.append((x, y, 13))
@@ -390,8 +472,14 @@ def kitchen(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
     canvas.flush()
     if chance(now, 0.85):
         for side in (-1, 1) if chance(now, 0.7) else (1,):
-            reach(canvas, now, (side * uniform(now, 3, 16), uniform(now, -16, 6)), chance(now, 0.55),
-                  uniform(now, 4, 20), 1)
+            reach(
+                canvas,
+                now,
+                (side * uniform(now, 3, 16), uniform(now, -16, 6)),
+                chance(now, 0.55),
+                uniform(now, 4, 20),
+                1,
+            )
     return canvas
 
 

@@ -48,10 +48,24 @@ BLACK: Color = (34, 34, 37)
 
 
 # Round things.
-def ovoid(canvas: Canvas, rng: Rng, x: float, y: float, z: float, length: float, width: float, heading: float,
-          tilt: float,
-          color: Color, owner: int, taper: float = 0.12, gloss: float = 0.3, spots: float = 0.05,
-          within: Shape | None = None, shadow: bool = True) -> None:
+def ovoid(
+    canvas: Canvas,
+    rng: Rng,
+    x: float,
+    y: float,
+    z: float,
+    length: float,
+    width: float,
+    heading: float,
+    tilt: float,
+    color: Color,
+    owner: int,
+    taper: float = 0.12,
+    gloss: float = 0.3,
+    spots: float = 0.05,
+    within: Shape | None = None,
+    shadow: bool = True,
+) -> None:
     """An egg or what is taken for one. Centimetres and degrees; (x, y, z) is where it rests."""
     camera, light, dice = canvas.camera, canvas.light, child(rng)
     a, b = length / 2, width / 2
@@ -82,8 +96,9 @@ def ovoid(canvas: Canvas, rng: Rng, x: float, y: float, z: float, length: float,
         gx, gy = grid(box)
         dx, dy = gx - np.float32(u), gy - np.float32(v)
         p = (dx * np.float32(cos) + dy * np.float32(sin)) / np.float32(long)
-        q = (dy * np.float32(cos) - dx * np.float32(sin)) / (np.float32(wide) * (1 - np.float32(bend) * np.clip(p, -1,
-                                                                                                                1)))
+        q = (dy * np.float32(cos) - dx * np.float32(sin)) / (
+            np.float32(wide) * (1 - np.float32(bend) * np.clip(p, -1, 1))
+        )
         nz = np.sqrt(np.maximum(1 - p * p - q * q, 0))
         nx, ny = p * np.float32(cos) - q * np.float32(sin), p * np.float32(sin) + q * np.float32(cos)
         lit = np.maximum(nx * np.float32(light[0]) + ny * np.float32(light[1]) + nz * np.float32(light[2]), 0)
@@ -94,8 +109,12 @@ def ovoid(canvas: Canvas, rng: Rng, x: float, y: float, z: float, length: float,
         w, h = alpha.size
         value = value * (1 + np.float32(spots) * noise(dice, (w, h), (max(3, min(w, 40)), max(3, min(h, 40)))))
         half = math.sqrt(light[0] ** 2 + light[1] ** 2 + (light[2] + 1) ** 2)
-        spec = np.maximum(nx * np.float32(light[0] / half) + ny * np.float32(light[1] / half)
-                          + nz * np.float32((light[2] + 1) / half), 0)
+        spec = np.maximum(
+            nx * np.float32(light[0] / half)
+            + ny * np.float32(light[1] / half)
+            + nz * np.float32((light[2] + 1) / half),
+            0,
+        )
         for _i in range(5):
             spec = spec * spec
         return tint(color, value, np.float32(150 * gloss) * spec)
@@ -107,9 +126,18 @@ BROWN = ((205, 138, 96), (218, 160, 120), (182, 112, 78), (226, 150, 100), (232,
 WHITE = ((246, 243, 236), (240, 232, 214), (250, 248, 246), (236, 222, 188), (232, 230, 208))
 
 
-def egg(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0, brown: bool | None = None,
-        tilt: float | None = None,
-        heading: float | None = None, within: Shape | None = None, shadow: bool = True) -> None:
+def egg(
+    canvas: Canvas,
+    rng: Rng,
+    x: float,
+    y: float,
+    z: float = 0,
+    brown: bool | None = None,
+    tilt: float | None = None,
+    heading: float | None = None,
+    within: Shape | None = None,
+    shadow: bool = True,
+) -> None:
     """A whole egg, lying unless tilted."""
     brown = chance(rng, 0.6) if brown is None else brown
     length = uniform(rng, 5.2, 6.4)
@@ -142,9 +170,22 @@ LOOKALIKES = (
 def lookalike(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0) -> None:
     """Fruit, vegetables and balls: round, and no eggs."""
     color, length, width, taper, gloss, spots = pick(rng, LOOKALIKES)
-    ovoid(canvas, rng, x, y, z, length, width, uniform(rng, 0, 360), uniform(rng, -20, 20), near(rng, color),
-          BACKGROUND,
-          taper, gloss, spots)
+    ovoid(
+        canvas,
+        rng,
+        x,
+        y,
+        z,
+        length,
+        width,
+        uniform(rng, 0, 360),
+        uniform(rng, -20, 20),
+        near(rng, color),
+        BACKGROUND,
+        taper,
+        gloss,
+        spots,
+    )
 
 
 # Dishes.
@@ -158,10 +199,22 @@ def extent(points: Sequence[Point]) -> tuple[Point, Point]:
     return center, (max(1.0, (max(us) - min(us)) / 2), max(1.0, (max(vs) - min(vs)) / 2))
 
 
-def vessel(canvas: Canvas, rng: Rng, x: float, y: float, z: float, radius: float, foot: float, depth: float,
-           colors: Sequence[Color],
-           owner: int = BACKGROUND, rim: float = 0.25, shine: float = 0, glow: float = 0,
-           contents: Callable[[Shape], None] | None = None) -> None:
+def vessel(
+    canvas: Canvas,
+    rng: Rng,
+    x: float,
+    y: float,
+    z: float,
+    radius: float,
+    foot: float,
+    depth: float,
+    colors: Sequence[Color],
+    owner: int = BACKGROUND,
+    rim: float = 0.25,
+    shine: float = 0,
+    glow: float = 0,
+    contents: Callable[[Shape], None] | None = None,
+) -> None:
     """A round dish, `foot` its radius at the table; colours of outside, rim, wall, bottom. Contents draw inside it."""
     outside, edge, wall, bottom = colors
     top, base = ring(canvas, x, y, z + depth, radius), ring(canvas, x, y, z, foot)
@@ -174,27 +227,45 @@ def vessel(canvas: Canvas, rng: Rng, x: float, y: float, z: float, radius: float
     canvas.paint([inner], hollow(wall, center, radii, 0.3, shine, 0), owner)
     if shine:  # the lamp on the glaze, and the step down to the bottom
         sparkle = ring(canvas, x, y, z + depth * 0.6, (radius + foot) / 2 + 0.25)
-        canvas.paint([sparkle], hollow(darker(wall, 1.03), center, radii, 0.2, shine * 1.6), owner, within=[inner],
-                     opacity=0.5)
+        canvas.paint(
+            [sparkle], hollow(darker(wall, 1.03), center, radii, 0.2, shine * 1.6), owner, within=[inner], opacity=0.5
+        )
     middle, radii = extent(floor)
-    canvas.paint([ring(canvas, x, y, z + 0.3 * min(1, depth), foot + 0.15)], darker(wall, 0.9), owner, within=[inner],
-                 opacity=0.6)
+    canvas.paint(
+        [ring(canvas, x, y, z + 0.3 * min(1, depth), foot + 0.15)],
+        darker(wall, 0.9),
+        owner,
+        within=[inner],
+        opacity=0.6,
+    )
     canvas.paint([floor], hollow(bottom, middle, radii, 0.06, shine * 0.6, glow), owner, within=[inner])
     if contents is not None:
         contents([inner])
     canvas.paint([hull(top + base)], hollow(outside, center, extent(top)[1], -0.3), owner, outside=[top])
 
 
-def plate(canvas: Canvas, rng: Rng, x: float, y: float, radius: float | None = None,
-          contents: Callable | None = None) -> None:
+def plate(
+    canvas: Canvas, rng: Rng, x: float, y: float, radius: float | None = None, contents: Callable | None = None
+) -> None:
     radius = radius or uniform(rng, 8, 14)
     white = near(rng, pick(rng, ((240, 238, 232), (226, 226, 226), (246, 246, 244))), 8)
     color = white if chance(rng, 0.7) else anycolor(rng)
     line = anycolor(rng) if chance(rng, 0.35) else color
-    vessel(canvas, rng, x, y, 0, radius, radius * uniform(rng, 0.58, 0.72), uniform(rng, 0.8, 2.0),
-           (darker(color, 0.85), line, darker(color, 0.97), color), rim=uniform(rng, 0.15, 0.4), shine=uniform(rng, 0,
-                                                                                                               40),
-           glow=uniform(rng, -12, 12), contents=contents)
+    vessel(
+        canvas,
+        rng,
+        x,
+        y,
+        0,
+        radius,
+        radius * uniform(rng, 0.58, 0.72),
+        uniform(rng, 0.8, 2.0),
+        (darker(color, 0.85), line, darker(color, 0.97), color),
+        rim=uniform(rng, 0.15, 0.4),
+        shine=uniform(rng, 0, 40),
+        glow=uniform(rng, -12, 12),
+        contents=contents,
+    )
 
 
 def bowl(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
@@ -204,9 +275,19 @@ def bowl(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
         if chance(rng, 0.6):
             food(canvas, rng, x, y, radius * 0.8, 3, BACKGROUND, inside)
 
-    vessel(canvas, rng, x, y, 0, radius, radius * 0.55, radius * 0.6,
-           (darker(color, 0.9), color, darker(color, 0.85), color),
-           contents=fill, shine=uniform(rng, 0, 60))
+    vessel(
+        canvas,
+        rng,
+        x,
+        y,
+        0,
+        radius,
+        radius * 0.55,
+        radius * 0.6,
+        (darker(color, 0.9), color, darker(color, 0.85), color),
+        contents=fill,
+        shine=uniform(rng, 0, 60),
+    )
 
 
 def pot(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
@@ -222,8 +303,18 @@ def pot(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
         lid(canvas, rng, x, y, depth, radius)
         return
     bottom = pick(rng, (darker(color, 0.7), (150, 130, 90), (90, 50, 30), (200, 190, 170)))
-    vessel(canvas, rng, x, y, 0, radius, radius * 0.96, depth,
-           (color, darker(color, 1.1), darker(color, 0.8), bottom), shine=70)
+    vessel(
+        canvas,
+        rng,
+        x,
+        y,
+        0,
+        radius,
+        radius * 0.96,
+        depth,
+        (color, darker(color, 1.1), darker(color, 0.8), bottom),
+        shine=70,
+    )
 
 
 def lid(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0, radius: float | None = None) -> None:
@@ -241,28 +332,55 @@ def lid(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0, radius: floa
 def food(canvas: Canvas, rng: Rng, x: float, y: float, radius: float, z: float, owner: int, inside: Shape) -> None:
     """A heap of pieces, sauce or a fried egg, cut to the dish that holds it."""
     s = canvas.camera.scale(x, y)
-    base = pick(rng, ((190, 130, 50), (150, 70, 40), (214, 190, 110), (110, 130, 60), (200, 60, 40), (120, 84, 56),
-                      (236, 228, 206)))
+    base = pick(
+        rng,
+        ((190, 130, 50), (150, 70, 40), (214, 190, 110), (110, 130, 60), (200, 60, 40), (120, 84, 56), (236, 228, 206)),
+    )
     if chance(rng, 0.6):
         bed = ring(canvas, x, y, z, radius * uniform(rng, 0.6, 1.0))
-        canvas.paint([bed], speckled(rng, near(rng, base, 20), uniform(rng, 0.1, 0.4), 0.8 * s + 2), owner,
-                     within=inside)
+        canvas.paint(
+            [bed], speckled(rng, near(rng, base, 20), uniform(rng, 0.1, 0.4), 0.8 * s + 2), owner, within=inside
+        )
     for _ in range(int(rng.integers(3, 22))):
         dx, dy = turn(radius * 0.85 * math.sqrt(uniform(rng, 0, 1)), 0, uniform(rng, 0, 360))
-        a, b = canvas.camera.project(x + dx, y + dy, z), canvas.camera.project(x + dx + uniform(rng, -2, 2),
-                                                                               y + dy + 1, z)
+        a, b = (
+            canvas.camera.project(x + dx, y + dy, z),
+            canvas.camera.project(x + dx + uniform(rng, -2, 2), y + dy + 1, z),
+        )
         size = uniform(rng, 0.4, 1.5) * s
-        canvas.paint(chain((a, b), (size, size * 0.8)), puffy(near(rng, base, 45), size * 0.5, 1.2), owner,
-                     within=inside)
+        canvas.paint(
+            chain((a, b), (size, size * 0.8)), puffy(near(rng, base, 45), size * 0.5, 1.2), owner, within=inside
+        )
 
 
-PANS = ((38, 39, 42), (52, 54, 58), (30, 30, 32), (70, 72, 76), (66, 58, 52), (150, 152, 156), (186, 188, 190),
-        (150, 34, 30),
-        (40, 74, 120), (206, 190, 160), (120, 70, 40), (60, 110, 90))
+PANS = (
+    (38, 39, 42),
+    (52, 54, 58),
+    (30, 30, 32),
+    (70, 72, 76),
+    (66, 58, 52),
+    (150, 152, 156),
+    (186, 188, 190),
+    (150, 34, 30),
+    (40, 74, 120),
+    (206, 190, 160),
+    (120, 70, 40),
+    (60, 110, 90),
+)
 
 
-def pan(canvas: Canvas, rng: Rng, x: float, y: float, heading: float, z: float = 0, radius: float | None = None,
-        contents: Callable[[Shape], None] | None = None, dark: bool = False, reach: float = 1) -> None:
+def pan(
+    canvas: Canvas,
+    rng: Rng,
+    x: float,
+    y: float,
+    heading: float,
+    z: float = 0,
+    radius: float | None = None,
+    contents: Callable[[Shape], None] | None = None,
+    dark: bool = False,
+    reach: float = 1,
+) -> None:
     """A frying pan with its handle, all of it of the class pan, whatever lies in it unless that is an egg."""
     outside = near(rng, pick(rng, PANS[:4] if dark or chance(rng, 0.45) else PANS), 8)
     inside = near(rng, pick(rng, PANS[:4]), 8) if chance(rng, 0.75) else outside
@@ -277,14 +395,24 @@ def pan(canvas: Canvas, rng: Rng, x: float, y: float, heading: float, z: float =
     vessel(canvas, rng, x, y, z, radius, foot, depth, colors, PAN, rim, shine, glow, contents)
     dx, dy = turn(radius - rim, 0, heading)
     for side in (-1, 1) if chance(rng, 0.6) else ():  # the rivets
-        rivet = canvas.camera.project(x + dx * 0.985 - side * dy * 0.07, y + dy * 0.985 + side * dx * 0.07,
-                                      z + depth * 0.7)
+        rivet = canvas.camera.project(
+            x + dx * 0.985 - side * dy * 0.07, y + dy * 0.985 + side * dx * 0.07, z + depth * 0.7
+        )
         canvas.paint([disc(*rivet, 0.35 * canvas.camera.scale(x, y))], darker(STEEL, 0.8), PAN)
 
 
-def handle(canvas: Canvas, rng: Rng, x: float, y: float, z: float, radius: float, depth: float, heading: float,
-           color: Color,
-           reach: float) -> None:
+def handle(
+    canvas: Canvas,
+    rng: Rng,
+    x: float,
+    y: float,
+    z: float,
+    radius: float,
+    depth: float,
+    heading: float,
+    color: Color,
+    reach: float,
+) -> None:
     dx, dy = turn(1, 0, heading)
     length, lift = uniform(rng, 14, 20) * reach, uniform(rng, 0, 4)
     width = uniform(rng, 1.0, 1.7)
@@ -296,18 +424,24 @@ def handle(canvas: Canvas, rng: Rng, x: float, y: float, z: float, radius: float
             h = z + depth * 0.75 + lift * t / length
             cx, cy, r = x + dx * (radius - 0.6 + t), y + dy * (radius - 0.6 + t), w * 0.55
             for side in (-1, 1):
-                ends += [canvas.camera.project(cx - side * dy * (w - r) + r * c, cy + side * dx * (w - r) + r * i,
-                                               h + e)
-                         for c, i in TURN[::6] for e in (-0.5, 0.5)]
+                ends += [
+                    canvas.camera.project(cx - side * dy * (w - r) + r * c, cy + side * dx * (w - r) + r * i, h + e)
+                    for c, i in TURN[::6]
+                    for e in (-0.5, 0.5)
+                ]
         return [hull(ends)]
 
     s = canvas.camera.scale(x, y)
     end = canvas.cast(x + dx * (radius + length), y + dy * (radius + length), z + depth + lift)
     root = canvas.cast(x + dx * radius, y + dy * radius, z + depth)
-    canvas.shadow(chain((canvas.camera.project(*root), canvas.camera.project(*end)), (width * s, width * s)), 0.7 * s,
-                  0.6)
-    canvas.paint(slab(-0.6, start + 0.5, neck * 1.3, neck), puffy(near(rng, STEEL) if chance(rng, 0.7) else color,
-                                                                  0.4 * s, 2), PAN)
+    canvas.shadow(
+        chain((canvas.camera.project(*root), canvas.camera.project(*end)), (width * s, width * s)), 0.7 * s, 0.6
+    )
+    canvas.paint(
+        slab(-0.6, start + 0.5, neck * 1.3, neck),
+        puffy(near(rng, STEEL) if chance(rng, 0.7) else color, 0.4 * s, 2),
+        PAN,
+    )
     canvas.paint(slab(start, length, width * 0.85, width), puffy(color, 0.55 * s, 2.2), PAN)
     if chance(rng, 0.7):  # the hole to hang it by
         hole = slab(length - 1.6, length - 0.4, width * 0.42, width * 0.42)
