@@ -49,16 +49,16 @@ demo: $(DEMO)/evaluation/metrics.json $(DEMO)/predictions/summary.csv  ## made-u
 	@echo "  $(BIN)/eggseg predict PHOTOS --model run --output_dir masks --overlay"
 
 $(DEMO)/scenes.done: | .venv/installed
-	$(BIN)/python -m eggseg.synthetic $(DEMO)/scenes --count 400 --seed 0
+	$(BIN)/python -m eggseg.synthetic $(DEMO)/scenes --count 1200 --seed 0 --run_length 1
 	@touch $@
 
 $(DEMO)/new.done: | .venv/installed
-	$(BIN)/python -m eggseg.synthetic $(DEMO)/new --count 33 --seed 1
+	$(BIN)/python -m eggseg.synthetic $(DEMO)/new --count 40 --seed 1 --run_length 1
 	@touch $@
 
 $(DEMO)/run/metrics.json: $(DEMO)/scenes.done
 	$(BIN)/python -m eggseg.train --data_dir $(DEMO)/scenes --output_dir $(DEMO)/run --resume \
-		--image_size 256 --base_filters 16 --epochs 24
+		--image_size 160 --augment 0.4 --epochs 36
 
 $(DEMO)/predictions/summary.csv: $(DEMO)/run/metrics.json $(DEMO)/new.done
 	$(BIN)/python -m eggseg.predict $(DEMO)/new/images --model $(DEMO)/run --output_dir $(DEMO)/predictions \

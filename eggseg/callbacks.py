@@ -38,7 +38,8 @@ class AveragedWeights(keras.callbacks.Callback):
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if int(self.steps.assign_add(1)) % self.EVERY == 0:
+        self.steps.assign_add(1)
+        if self.steps.numpy() % self.EVERY == 0:
             self._average()
 
     def on_test_begin(self, logs: Logs = None) -> None:
@@ -138,24 +139,32 @@ class RunRecorder(keras.callbacks.Callback):
 
 
 class Pictures(keras.callbacks.Callback):
-    """Shows a few validation photos, their truth and the prediction in TensorBoard, every `every` epochs."""
+    """Shows a few validation photos, their truth and the prediction in TensorBoard, every `every` epochs.
+
+    It stands before `AveragedWeights` among the callbacks: at the end of a test the averages are then still in place.
+    """
 
     def __init__(self, batch: tuple[np.ndarray, np.ndarray], classes: ClassTable, folder: Path, every: int = 5) -> None:
         super().__init__()
         self.images, self.truth = batch
         self.classes = classes
         self.every = every
+        self.epoch = 0
         self.writer = tf.summary.create_file_writer(str(folder))
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        if epoch % self.every:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        self.epoch = epoch
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        if self.epoch % self.every:
             return
-        predicted = np.argmax(self.model.predict_on_batch(self.images), -1)
+        # Called as it is: under several GPUs predict_on_batch gives each one's copy.
+        predicted = np.argmax(self.model(self.images, training=False), -1)
         palette = np.zeros((256, 3), np.uint8)
         palette[: len(self.classes)] = self.classes.colors
         strips = np.concatenate([self.images.astype(np.uint8), palette[self.truth], palette[predicted]], axis=2)
         with self.writer.as_default():
-            tf.summary.image("photo, truth, prediction", strips, step=epoch, max_outputs=len(strips))
+            tf.summary.image("photo, truth, prediction", strips, step=self.epoch, max_outputs=len(strips))
 
 
 @keras.saving.register_keras_serializable("eggseg")

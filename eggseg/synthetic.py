@@ -57,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def write(settings: Settings) -> int:
     """Draw the scenes that the folder lacks; the exit code."""
-    for name, value, least in (("count", settings.count, 1), ("seed", settings.seed, 0),
-                               ("run_length", 1 if settings.run_length is None else settings.run_length, 1)):  # fmt: skip
+    run_length = 1 if settings.run_length is None else settings.run_length
+    for name, value, least in (("count", settings.count, 1), ("seed", settings.seed, 0), ("run_length", run_length, 1)):
         if value < least:
             raise InputError(f"--{name} is {value}, expected {least} or more")
     before = _recorded(settings.out)

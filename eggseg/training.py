@@ -112,10 +112,10 @@ def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Spli
         shuffle=False,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
+            Pictures(shown, classes, logs / "pictures"),
             averaged,
             recorder,
             keras.callbacks.TensorBoard(logs, write_graph=False),
-            Pictures(shown, classes, logs / "pictures"),
         ],
     )
     return recorder

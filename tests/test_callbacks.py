@@ -200,7 +200,8 @@ def test_pictures_are_written_every_few_epochs(tmp_path):
     callback = Pictures((images, truth), EGGS_AND_PANS, tmp_path, every=2)
     callback.set_model(model)
     for epoch in range(4):
-        callback.on_epoch_end(epoch)
+        callback.on_epoch_begin(epoch)
+        callback.on_test_end()
     callback.writer.close()
     (events,) = tmp_path.iterdir()
     records = [

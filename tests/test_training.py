@@ -226,3 +226,27 @@ def test_an_output_that_cannot_be_written_is_one_clear_error(
     (tmp_path / "file").write_text("")
     assert train.main(command(data_dir, tmp_path / "file" / "run")) == 2
     assert capsys.readouterr().err == f"error: {tmp_path / 'file' / 'run'}: Not a directory\n"
+
+
+@pytest.mark.full
+def test_several_devices_train_together(data_dir: Path, tmp_path: Path) -> None:
+    # Two halves of a processor stand in for two GPUs.
+    script = (
+        "import sys, tensorflow as tf\n"
+        "from eggseg import hardware, train\n"
+        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
+        "count = int(sys.argv[1])\n"
+        "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)\n"
+        "if count > 1:\n"
+        "    hardware.strategy = lambda most: tf.distribute.MirroredStrategy([f'/cpu:{i}' for i in range(count)])\n"
+        "sys.exit(train.main(sys.argv[2:]))\n"
+    )
+    losses = {}
+    for count in ("1", "2"):
+        args = command(data_dir, tmp_path / count, "--epochs", "2", "--augment", "0")
+        subprocess.run([sys.executable, "-c", script, count, *args], check=True)
+        rows = csv.DictReader((tmp_path / count / "history.csv").read_text().splitlines())
+        losses[count] = [float(row["val_loss"]) for row in rows]
+    # Batch normalisation looks at each device's half of the batch, so they are near, not equal.
+    assert losses["2"] == pytest.approx(losses["1"], rel=0.1)
+    assert losses["2"][1] < losses["2"][0]

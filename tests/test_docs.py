@@ -1,0 +1,43 @@
+"""The docs say what is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from eggseg.__main__ import COMMANDS
+from eggseg.config import Config
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_table_of_settings_has_every_setting_and_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SM_CHANNEL_TRAINING", "SM_OUTPUT_DATA_DIR", "SM_MODEL_DIR", "SM_NUM_GPUS"):
+        monkeypatch.delenv(name, raising=False)
+    rows = re.findall(r"^\| `--(\w+)` \| (.*?) \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+    defaults = {name: "" if value in (None, "") else f"`{value}`" for name, value in Config().to_json().items()}
+    assert dict(rows) == defaults
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([\w./-]+)\)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_room_is_in_the_design() -> None:
+    design = (ROOT / "docs/design.md").read_text()
+    rooms = {path.stem for path in (ROOT / "eggseg").glob("*.py")} - {"__init__"}
+    assert {room for room in rooms if f"`{room}`" not in design} == set()
+
+
+def test_the_readme_shows_commands_that_exist() -> None:
+    shown = re.findall(r"^eggseg (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert {"train", "predict", "evaluate"} <= set(shown) <= set(COMMANDS)
+
+
+def test_the_folder_sagemaker_does_not_hide_the_package_of_that_name() -> None:
+    assert not (ROOT / "sagemaker" / "__init__.py").exists()
