@@ -29,7 +29,7 @@ class Config:
     model_dir: str = ""
     """Ignored. SageMaker's estimator passes an S3 address here."""
     overwrite: bool = False
-    """Begin anew where the run folder already holds a run."""
+    """Begin anew where the run folder already holds a run (unless it is resumed)."""
     resume: bool = False
     """Go on after the last finished epoch of the run in the run folder; begin where there is none."""
     init: Path | None = None

@@ -47,6 +47,8 @@ def run(config: Config) -> dict[str, Any]:
     parts = split(squares.photos, config.split, config.val_fraction, config.seed)
     record = _record(config, classes, found, squares, parts)
     _check_same_run(folder, record, config)
+    if not config.resume:
+        _clear(folder)
     write_json(folder / CONFIG, record)
     print(f"training on {len(parts.train)} photos, validating on {len(parts.val)}, in {record['precision']}")
 
@@ -80,7 +82,7 @@ def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Spli
     tf.config.experimental.enable_op_determinism()
     batch_size = min(config.batch_size, len(parts.train))
     steps = len(parts.train) // batch_size
-    precision = hardware.precision(config.num_gpus) if config.precision == "auto" else config.precision
+    precision = _precision(config)
     with hardware.strategy(config.num_gpus).scope():
         model = _network(config, classes, precision if precision == "float32" else f"mixed_{precision}")
         if config.init:
@@ -153,27 +155,33 @@ def _open_folder(config: Config) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise InputError(f"{folder} cannot be written to")
-    if (folder / CONFIG).exists() and not config.resume:
-        if not config.overwrite:
-            raise InputError(f"{folder} holds a run already: --resume goes on with it, --overwrite begins anew")
-        for name in (CHECKPOINT, METRICS):
-            (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    if (folder / CONFIG).exists() and not (config.resume or config.overwrite):
+        raise InputError(f"{folder} holds a run already: --resume goes on with it, --overwrite begins anew")
     return folder
+
+
+def _clear(folder: Path) -> None:
+    """Forget an earlier run's state; its model stays until the new one takes its place."""
+    for name in (CHECKPOINT, METRICS):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
+def _precision(config: Config) -> str:
+    return hardware.precision(config.num_gpus) if config.precision == "auto" else config.precision
 
 
 def _record(
     config: Config, classes: ClassTable, found: Sequence[Pair], squares: data.Squares, parts: Split
 ) -> dict[str, Any]:
     """What config.json holds: all that a reader needs to know how the model came to be."""
-    precision = hardware.precision(config.num_gpus) if config.precision == "auto" else config.precision
     names = [pair.name for pair in found]
     return {
         "settings": config.to_json(),
         "classes": classes.to_json(),
         "split": {"train": [names[i] for i in parts.train], "val": [names[i] for i in parts.val]},
         "sessions": dict(zip(names, sessions(squares.photos), strict=True)),
-        "precision": precision,
+        "precision": _precision(config),
         "fingerprint": pairs.fingerprint(found),
         "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
         | {"eggseg": __version__, "python": platform.python_version()},

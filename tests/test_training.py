@@ -250,3 +250,13 @@ def test_several_devices_train_together(data_dir: Path, tmp_path: Path) -> None:
     # Batch normalisation looks at each device's half of the batch, so they are near, not equal.
     assert losses["2"] == pytest.approx(losses["1"], rel=0.1)
     assert losses["2"][1] < losses["2"][0]
+
+
+def test_overwriting_with_bad_data_loses_nothing(
+    run_dir: Path, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, data = shutil.copytree(run_dir, tmp_path / "run"), shutil.copytree(data_dir, tmp_path / "data")
+    spoil_cut(data)
+    before = {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()}
+    assert train.main(command(data, mine, "--overwrite")) == 2
+    assert {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()} == before
