@@ -73,11 +73,10 @@ def read(pairs: Sequence[Pair], size: int, classes: ClassTable, cache: Path | No
         try:
             square, photo_shape, mask_shape, counts = next(loaded)
         except tf.errors.OpError:
-            faults += _faults(pair)
+            faults += unreadable(pair)
             continue
         if not np.array_equal(photo_shape, mask_shape):
-            (h, w), (mask_h, mask_w) = photo_shape.numpy(), mask_shape.numpy()
-            faults.append(f"{pair.mask} is {mask_w}x{mask_h}, its photo {pair.image} is {w}x{h}")
+            faults.append(mismatch(pair, photo_shape.numpy(), mask_shape.numpy()))
             continue
         pixels[i] = square
         counts = counts.numpy()
@@ -134,6 +133,24 @@ def plain_batches(squares: Squares, indices: Sequence[int], *, batch_size: int) 
     return one_by_one.map(plain, tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
+def mismatch(pair: Pair, photo: Sequence[int], mask: Sequence[int]) -> str:
+    """What to say of a mask whose (height, width) is not its photo's."""
+    return f"{pair.mask} is {mask[1]}x{mask[0]}, its photo {pair.image} is {photo[1]}x{photo[0]}"
+
+
+def unreadable(pair: Pair) -> list[str]:
+    """What is wrong with a pair that could not be decoded, a line for each file."""
+    faults = []
+    for path in (pair.image, pair.mask):
+        try:
+            decode_pair(path.read_bytes(), path.read_bytes())
+        except tf.errors.OpError:
+            faults.append(f"{path} {why_unreadable(path)}")
+        except OSError as error:
+            faults.append(f"{path}: {error.strerror}")
+    return faults
+
+
 def _load(
     image_path: tf.Tensor, mask_path: tf.Tensor, size: int, classes: ClassTable
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -155,16 +172,3 @@ def _square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _mix(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """A stateless seed, (2,) int64, that differs for every (seed, epoch, photo)."""
     return tf.stack([tf.cast(seed, tf.int64) * 0x9E3779B1 + epoch, index])
-
-
-def _faults(pair: Pair) -> list[str]:
-    """What is wrong with a pair that could not be decoded, a line for each file."""
-    faults = []
-    for path in (pair.image, pair.mask):
-        try:
-            decode_pair(path.read_bytes(), path.read_bytes())
-        except tf.errors.OpError:
-            faults.append(f"{path} {why_unreadable(path)}")
-        except OSError as error:
-            faults.append(f"{path}: {error.strerror}")
-    return faults

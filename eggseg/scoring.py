@@ -10,13 +10,12 @@ import numpy as np
 import tensorflow as tf
 from rich.progress import track
 
-from eggseg import metrics
+from eggseg import data, metrics
 from eggseg.classes import ClassTable
 from eggseg.errors import InputError
 from eggseg.export import Segmenter
 from eggseg.images import decode_pair
-from eggseg.pairs import Pair
-from eggseg.pictures import why_unreadable
+from eggseg.pairs import Pair, summary
 from eggseg.plots import Row
 
 RESAMPLES = 1000
@@ -44,12 +43,9 @@ def read_pair(pair: Pair, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
     try:
         image, values = decode_pair(pair.image.read_bytes(), pair.mask.read_bytes())
     except tf.errors.OpError:
-        reasons = {path: why_unreadable(path) for path in (pair.image, pair.mask)}
-        path = next((p for p, reason in reasons.items() if "refuses" not in reason), pair.image)
-        raise InputError(f"{path} {reasons[path]}") from None
-    (h, w), (mask_h, mask_w) = image.shape[:2], values.shape[:2]
-    if (h, w) != (mask_h, mask_w):
-        raise InputError(f"{pair.mask} is {mask_w}x{mask_h}, its photo {pair.image} is {w}x{h}")
+        raise InputError(summary(data.unreadable(pair), "files that cannot be used")) from None
+    if image.shape[:2] != values.shape[:2]:
+        raise InputError(data.mismatch(pair, image.shape, values.shape))
     return image.numpy(), classes.snap(values.numpy()[..., 0])
 
 

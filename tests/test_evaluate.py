@@ -77,3 +77,23 @@ def test_a_model_without_its_run_has_no_split(
     shutil.copytree(run_dir / "saved_model", tmp_path / "saved_model")
     assert evaluate.main(["--model", str(tmp_path), "--data_dir", str(data_dir), "--split", "val"]) == 2
     assert "is no run folder: --split val needs its config.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda data: (data / "images/photo_0.jpg").write_text("x"), "images/photo_0.jpg is no picture"),
+        (lambda data: Image.new("L", (5, 7)).save(data / "masks/photo_1.png"), "masks/photo_1.png is 5x7, its photo "),
+    ],
+)
+def test_bad_data_is_one_clear_error(
+    run_dir: Path, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: object, message: str
+) -> None:
+    mine = shutil.copytree(data_dir, tmp_path / "data")
+    spoil(mine)  # type: ignore[operator]
+    args = ["--model", str(run_dir), "--data_dir", str(mine), "--output_dir", str(tmp_path / "out")]
+    assert evaluate.main(args) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
