@@ -243,13 +243,13 @@ def test_several_devices_train_together(data_dir: Path, tmp_path: Path) -> None:
     )
     losses = {}
     for count in ("1", "2"):
-        args = command(data_dir, tmp_path / count, "--epochs", "2", "--augment", "0")
+        args = command(data_dir, tmp_path / count, "--epochs", "4", "--augment", "0")
         subprocess.run([sys.executable, "-c", script, count, *args], check=True)
         rows = csv.DictReader((tmp_path / count / "history.csv").read_text().splitlines())
         losses[count] = [float(row["val_loss"]) for row in rows]
     # Batch normalisation looks at each device's half of the batch, so they are near, not equal.
-    assert losses["2"] == pytest.approx(losses["1"], rel=0.1)
-    assert losses["2"][1] < losses["2"][0]
+    assert losses["2"] == pytest.approx(losses["1"], rel=0.02)
+    assert losses["2"][-1] < 0.98 * losses["2"][0]
 
 
 def test_overwriting_with_bad_data_loses_nothing(
