@@ -54,7 +54,9 @@ def main() -> None:
         for precision in precisions:
             models[precision] = export.load(folder, precision)  # type: ignore[arg-type]
             # Traced while its precision is set: the setting is the process's, not the model's.
-            models[precision].class_ids(models[precision].decode(photos[SIZES[0]]))
+            frame = models[precision].decode(photos[SIZES[0]])
+            models[precision].class_ids(frame)
+            models[precision](frame)
 
     print(f"{platform.machine()}, TensorFlow {tf.__version__}, network of {config.image_size} pixels, ms a photo\n")
     print(

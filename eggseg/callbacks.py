@@ -25,7 +25,7 @@ class AveragedWeights(keras.callbacks.Callback):
     """An exponential moving average of all weights, batch-norm statistics too, in the model whenever it is tested.
 
     The averages begin as the first weights; `decay`, a step, rises to its full value as (1 + t) / (10 + t), so that
-    they forget the start. They are brought up to date every `EVERY` steps: each step would cost a tenth of its time.
+    they forget the start. They are brought up to date every `EVERY` steps: each step would slow a small network down.
     """
 
     EVERY = 4

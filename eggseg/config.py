@@ -42,7 +42,7 @@ class Config:
     depth: int = 4
     """Number of times that the network halves the picture."""
     stem_stride: int = 2
-    """Stride of the first convolution, network pixels: 1 is the U-Net of the paper, 2 is three times as fast."""
+    """Stride of the first convolution, network pixels: 1 is the U-Net of the paper, 2 is much faster."""
     dropout: float = 0.0
     """Share of the features dropped at the bottom of the network, 0 to below 1."""
 

@@ -133,8 +133,8 @@ def _frame(frame: np.ndarray) -> tf.Tensor:
 def load(path: str | Path, precision: Literal["auto", "float32", "bfloat16"] = "auto") -> Segmenter:
     """Load a trained model from a run folder, its `saved_model`, or that folder's `1`.
 
-    `auto` computes in bfloat16 where the processor has it, 2 to 3 times as fast, and in float32 elsewhere. The choice
-    is TensorFlow's, for the whole process: the model loaded last decides.
+    `auto` computes in bfloat16 where the processor has it, else in float32. The choice is TensorFlow's, for the whole
+    process: the model loaded last decides for all functions that have not run yet.
     """
     folder = find(Path(path))
     if precision == "auto":

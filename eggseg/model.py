@@ -21,7 +21,7 @@ def unet(
     `depth` times the picture is halved and the filters are doubled, from `base_filters`; then the way back, with the
     features of each size joined in. Against the paper: batch normalisation; `same` padding, so that the logits cover
     the picture; a shortcut past each pair of convolutions (Zhang et al. 2018, arXiv 1711.10684), with which it learns
-    in half the steps; and, with a `stem_stride` above 1, a first convolution that leaves full resolution at once. Any
+    in fewer steps; and, with a `stem_stride` above 1, a first convolution that leaves full resolution at once. Any
     `size` will do: where halving rounds up, the way back crops. `policy` is Keras' precision policy, `mixed_bfloat16`
     say.
     """

@@ -78,7 +78,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Split, folder: Path) -> RunRecorder:
     keras.utils.set_random_seed(config.seed)
-    # So that a resumed run ends as an uninterrupted one; it costs nothing measurable on a processor.
+    # So that a resumed run ends as an uninterrupted one; it costs next to nothing on a processor.
     tf.config.experimental.enable_op_determinism()
     batch_size = min(config.batch_size, len(parts.train))
     steps = len(parts.train) // batch_size
