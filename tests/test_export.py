@@ -83,7 +83,7 @@ def test_a_mask_does_not_depend_on_what_else_is_in_the_request(segmenter: export
     assert list(together) == alone
 
 
-def test_a_turned_phone_photo_gets_the_mask_of_the_upright_one(segmenter: export.Segmenter) -> None:
+def test_the_model_turns_a_phone_photo_upright(segmenter: export.Segmenter) -> None:
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[5:20, 10:30] = (230, 200, 160)
     buffers = {}
@@ -91,7 +91,7 @@ def test_a_turned_phone_photo_gets_the_mask_of_the_upright_one(segmenter: export
         exif = Image.Exif()
         exif[274] = orientation
         buffers[name] = io.BytesIO()
-        # A grey that JPEG keeps exactly does not exist for edges: compare the decoded frames, then their masks.
+        # JPEG codes the turned blocks a little differently: the frames are near, not equal.
         Image.fromarray(np.ascontiguousarray(stored)).save(buffers[name], "JPEG", exif=exif, quality=100, subsampling=0)
     frames = {name: segmenter.decode(buffer.getvalue()) for name, buffer in buffers.items()}
     assert frames["turned"].shape == (40, 60, 3)
@@ -105,7 +105,7 @@ def test_it_runs_without_eggseg(run_dir: Path, tmp_path: Path) -> None:
         "model = tf.saved_model.load(sys.argv[1])\n"
         "data = tf.io.read_file(sys.argv[2])\n"
         "out = model.signatures['serving_default'](image_bytes=data[None])\n"
-        "assert not any(name.split('.')[0] in ('eggseg', 'keras') for name in sys.modules if 'eggseg' in name)\n"
+        "assert not any(name.split('.')[0] == 'eggseg' for name in sys.modules)\n"
         "print(tf.io.decode_png(out['mask_bytes'][0]).shape)\n"
     )
     done = subprocess.run(
