@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -65,16 +65,21 @@ class AveragedWeights(keras.callbacks.Callback):
 
 
 class RunRecorder(keras.callbacks.Callback):
-    """Writes the run folder after each epoch: checkpoint, history, and the weights when they are the best so far.
+    """Writes the run folder after each epoch: checkpoint, history, and the weights that are to be kept.
+
+    Those are the last ones, or the best by validation mIoU: then the photos that they are measured on chose them.
 
     The checkpoint is one file that appears whole, and is written last: a run killed at any moment goes on from the end
     of an epoch, and does again what it had begun, to the same result.
     """
 
-    def __init__(self, folder: Path, averaged: AveragedWeights, patience: int = 0) -> None:
+    def __init__(
+        self, folder: Path, averaged: AveragedWeights, keep: Literal["last", "best"] = "last", patience: int = 0
+    ) -> None:
         super().__init__()
         self.folder = folder
         self.averaged = averaged
+        self.keep = keep
         self.patience = patience
         self.rows: list[dict[str, float]] = []
 
@@ -82,6 +87,11 @@ class RunRecorder(keras.callbacks.Callback):
     def best(self) -> int:
         """Index of the epoch with the best validation mIoU."""
         return int(np.nanargmax([row["val_miou"] for row in self.rows]))
+
+    @property
+    def kept(self) -> int:
+        """Index of the epoch whose weights are in the folder."""
+        return self.best if self.keep == "best" else len(self.rows) - 1
 
     @property
     def is_exhausted(self) -> bool:
@@ -93,7 +103,7 @@ class RunRecorder(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch + 1, "learning_rate": float(self.model.optimizer.learning_rate)} | row)
         # One string a line: a log scraper finds each figure, and no other writer comes between.
         print("".join(f"\n{name}={value:.4f}" for name, value in row.items() if name.startswith("val_")), flush=True)
-        if self.best == len(self.rows) - 1:
+        if self.kept == len(self.rows) - 1:
             self._save_weights()
         write_csv(self.folder / HISTORY, self.rows)
         self._save_checkpoint()

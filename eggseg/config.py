@@ -35,6 +35,18 @@ class Config:
     init: Path | None = None
     """Start from the weights of an earlier run: its folder, or a .weights.h5 file."""
 
+    encoder: Literal[
+        "plain", "efficientnet_lite0", "mobilenet_v3", "efficientnet_v2_b0", "resnet50", "convnext_tiny"
+    ] = "plain"
+    """The network's way down: plain is the U-Net's own, the others are known networks."""
+    encoder_weights: str = "imagenet"
+    """What the encoder begins with: imagenet, none, or a file of weights."""
+    encoder_rate: float = 0.3
+    """Learning rate of the encoder, as a share of the others'."""
+    frozen_levels: int = 2
+    """Levels of a pretrained encoder, from the finest, that stay as they were learned."""
+    frozen_epochs: float = 2.0
+    """Epochs for which all of a pretrained encoder stays as it was learned."""
     image_size: int = 400
     """Side of the square that the network sees, pixels."""
     base_filters: int = 16
@@ -50,6 +62,10 @@ class Config:
     """What is held out for validation: blocks of neighbouring frames, whole camera sessions, or single photos."""
     val_fraction: float = 0.2
     """Share of the photos held out, above 0, at most 0.5."""
+    folds: int = 0
+    """Cross-validate: deal the photos into so many folds and hold each out in turn, in OUTPUT_DIR/fold0 and so on."""
+    fold: int | Literal["all", "session"] = "all"
+    """Of these, the one to train now, from 0, or the run that holds out a camera session; all does what is left."""
     seed: int = 0
     """Seed of the split, the first weights, the order of the photos and their augmentation."""
 
@@ -65,11 +81,17 @@ class Config:
     """Epochs over which the learning rate rises, before it falls as a cosine."""
     ema_decay: float = 0.99
     """Share of the averaged weights that each step keeps; the averages are what is measured and exported."""
+    dice: float = 0.0
+    """Weight of the soft Dice term beside the cross-entropy; 0 is the cross-entropy alone."""
     augment: float = 0.6
     """Strength of the augmentation: 0 is none, 1 the full range of turns, zooms, shifts and colours."""
+    keep: Literal["last", "best"] = "last"
+    """Which epoch is exported; the best by validation mIoU was chosen by the photos that it is then measured on."""
     patience: int = 0
     """Epochs without a better validation mIoU after which training stops; 0 goes on to the end."""
 
+    tta: bool = False
+    """Export a model that averages each photo and its mirror image: a little better, half as fast."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the network's arithmetic in training; auto takes what the hardware is fast at."""
     cache: Literal["auto", "memory", "disk"] = "auto"
@@ -85,6 +107,9 @@ class Config:
             ("stem_stride", 1 <= self.stem_stride <= 4, "1 to 4"),
             ("dropout", 0 <= self.dropout < 1, "0 to below 1"),
             ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0, at most 0.5"),
+            ("folds", self.folds == 0 or self.folds >= 2, "at least 2, or 0 for a single run"),
+            ("fold", self.fold == "all" or self.folds > 0, "all where there are no --folds"),
+            ("fold", isinstance(self.fold, str) or 0 <= self.fold < self.folds, "all, session, or 0 to --folds - 1"),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("learning_rate", self.learning_rate > 0, "above 0"),
@@ -97,6 +122,13 @@ class Config:
         ):
             if not holds:
                 raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the run lies: a fold's in a folder of its own, `fold0` or `session`."""
+        if self.fold == "all":
+            return self.output_dir
+        return self.output_dir / (f"fold{self.fold}" if isinstance(self.fold, int) else self.fold)
 
     @classmethod
     def from_args(cls, argv: Sequence[str] | None = None) -> Config:
@@ -112,5 +144,17 @@ class Config:
 
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a run's settings, as JSON values, that a run which goes on from it must share."""
-    free = ("data_dir", "output_dir", "export_dir", "model_dir", "overwrite", "resume", "init", "cache", "num_gpus")
+    free = (
+        "data_dir",
+        "output_dir",
+        "export_dir",
+        "model_dir",
+        "overwrite",
+        "resume",
+        "init",
+        "cache",
+        "num_gpus",
+        "fold",
+        "tta",
+    )
     return {name: value for name, value in settings.items() if name not in free}

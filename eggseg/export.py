@@ -35,16 +35,21 @@ PARALLEL_PHOTOS = 2
 class Graph(tf.Module):
     """The network between its photo's bytes and its mask's, as functions that a SavedModel can hold."""
 
-    def __init__(self, network: keras.Model, classes: ClassTable) -> None:
+    def __init__(self, network: keras.Model, classes: ClassTable, *, tta: bool = False) -> None:
         super().__init__()
         self.network = network
         self.classes = classes
+        self.tta = tta
 
     def logits(self, image: tf.Tensor) -> tf.Tensor:
         """(h, w, 3) uint8 to (h, w, classes) float32."""
         square = tf.cast(letterbox(image, self.network.input_shape[1]), tf.float32)
+        views = tf.stack([square, square[:, ::-1]]) if self.tta else square[None]
+        scores = self.network(views, training=False)
+        if self.tta:
+            scores = (scores[:1] + scores[1:, :, ::-1]) / 2
         shape = tf.shape(image)
-        return restore(self.network(square[None], training=False)[0], shape[0], shape[1])
+        return restore(scores[0], shape[0], shape[1])
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.string, "image_bytes")])
     def decode(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -77,15 +82,20 @@ class Graph(tf.Module):
         return {"mask_bytes": masks, "class_pixels": counts}
 
 
-def save(network: keras.Model, classes: ClassTable, settings: dict[str, Any], folder: Path) -> None:
-    """Write the SavedModel of a float32 network to `folder`, whole or not at all; one that is there is replaced."""
+def save(
+    network: keras.Model, classes: ClassTable, settings: dict[str, Any], folder: Path, *, tta: bool = False
+) -> None:
+    """Write the SavedModel of a float32 network to `folder`, whole or not at all; one that is there is replaced.
+
+    With test-time augmentation, `tta`, it averages the scores of each photo and of its mirror image.
+    """
     if network.compute_dtype != "float32":
         raise ValueError(f"the exported network computes in float32, this one in {network.compute_dtype}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
         asset = Path(temporary, SETTINGS)
         asset.write_text(json.dumps({"classes": classes.to_json(), "settings": settings}, indent=2))
-        graph = Graph(network, classes)
+        graph = Graph(network, classes, tta=tta)
         graph.settings = tf.saved_model.Asset(str(asset))
         signatures = {
             "serving_default": graph.serve,

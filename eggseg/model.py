@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 from keras import layers
+
+from eggseg.normalization import FusedBatchNormalization
 
 
 def unet(
@@ -14,6 +19,7 @@ def unet(
     depth: int = 4,
     stem_stride: int = 2,
     dropout: float = 0.0,
+    encoder: keras.Model | None = None,
     policy: str = "float32",
 ) -> keras.Model:
     """Build a U-Net from (n, size, size, 3), 0..255, to float32 logits (n, size, size, classes).
@@ -23,43 +29,57 @@ def unet(
     the picture; a shortcut past each pair of convolutions (Zhang et al. 2018, arXiv 1711.10684), with which it learns
     in fewer steps; and, with a `stem_stride` above 1, a first convolution that leaves full resolution at once. Any
     `size` will do: where halving rounds up, the way back crops. `policy` is Keras' precision policy, `mixed_bfloat16`
-    say.
+    say. An `encoder`, from `size` to features at falling sizes, takes the place of the way down.
     """
+    with precision(policy):
+        if encoder is None:
+            inputs, features = _way_down(size, base_filters, depth, stem_stride)
+        else:
+            inputs, features = encoder.input, list(encoder.outputs)
+        x = features.pop()
+        if dropout:
+            x = layers.Dropout(dropout, name="dropout")(x)
+        for level in reversed(range(len(features))):
+            x = layers.Conv2DTranspose(base_filters << level, 2, 2, use_bias=False, name=f"up{level}")(x)
+            x = _fit(x, features[level].shape[1], f"crop{level}")
+            x = layers.Concatenate(name=f"join{level}")([features[level], x])
+            x = _block(x, base_filters << level, f"back{level}")
+        # It begins by calling most pixels background, as they are: the first steps need not learn that.
+        x = layers.Conv2D(classes, 1, bias_initializer=_MostlyBackground(), name="head")(x)
+        # Scores leave the network in full precision: a softmax over bfloat16 has two digits.
+        x = layers.Activation("linear", dtype="float32", name="logits")(x)
+        stride = -(-size // x.shape[1])
+        if stride > 1:
+            x = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="unstem")(x)
+            x = _fit(x, size, "uncrop")
+    return keras.Model(inputs, x, name="unet")
+
+
+@contextlib.contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Let the layers that are made meanwhile compute in Keras' precision `policy`."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        return _unet(size, classes, base_filters, depth, stem_stride, dropout)
+        yield
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def _unet(size: int, classes: int, base_filters: int, depth: int, stem_stride: int, dropout: float) -> keras.Model:
+def _way_down(
+    size: int, base_filters: int, depth: int, stem_stride: int
+) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
+    """The input, and features of `depth` + 1 sizes, the finest first."""
     inputs = keras.Input((size, size, 3), name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(inputs)
     if stem_stride > 1:
         x = _conv(x, base_filters, "stem", kernel=2 * stem_stride - 1, strides=stem_stride)
         x = layers.ReLU(name="stem_relu")(x)
-    skips = []
+    features = []
     for level in range(depth):
-        x = _block(x, base_filters << level, f"down{level}")
-        skips.append(x)
-        x = layers.MaxPooling2D(2, padding="same", name=f"pool{level}")(x)
-    x = _block(x, base_filters << depth, "bottom")
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    for level in reversed(range(depth)):
-        x = layers.Conv2DTranspose(base_filters << level, 2, strides=2, name=f"up{level}")(x)
-        x = _crop(x, skips[level].shape[1], f"crop{level}")
-        x = layers.Concatenate(name=f"join{level}")([skips[level], x])
-        x = _block(x, base_filters << level, f"back{level}")
-    # It begins by calling most pixels background, as they are: the first steps need not learn that.
-    x = layers.Conv2D(classes, 1, bias_initializer=_MostlyBackground(), name="head")(x)
-    # Scores leave the network in full precision: a softmax over bfloat16 has two digits.
-    x = layers.Activation("linear", dtype="float32", name="logits")(x)
-    if stem_stride > 1:
-        x = layers.UpSampling2D(stem_stride, interpolation="bilinear", dtype="float32", name="unstem")(x)
-        x = _crop(x, size, "uncrop")
-    return keras.Model(inputs, x, name="unet")
+        features.append(_block(x, base_filters << level, f"down{level}"))
+        x = layers.MaxPooling2D(2, padding="same", name=f"pool{level}")(features[-1])
+    return inputs, [*features, _block(x, base_filters << depth, "bottom")]
 
 
 class _MostlyBackground(keras.initializers.Initializer):
@@ -75,7 +95,7 @@ def _conv(x: keras.KerasTensor, filters: int, name: str, *, kernel: int = 3, str
         filters, kernel, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
     )(x)
     # Statistics over about ten steps: the default hundred trail behind a short training.
-    return layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    return FusedBatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
 
 
 def _block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
@@ -86,6 +106,9 @@ def _block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     return layers.ReLU(name=f"{name}b_relu")(x)
 
 
-def _crop(x: keras.KerasTensor, size: int, name: str) -> keras.KerasTensor:
+def _fit(x: keras.KerasTensor, size: int, name: str) -> keras.KerasTensor:
+    """Crop or pad to `size` at the lower right, by the pixel or so that halving rounded."""
     excess = x.shape[1] - size
-    return layers.Cropping2D(((0, excess), (0, excess)), dtype=x.dtype, name=name)(x) if excess else x
+    if excess > 0:
+        return layers.Cropping2D(((0, excess), (0, excess)), dtype=x.dtype, name=name)(x)
+    return layers.ZeroPadding2D(((0, -excess), (0, -excess)), dtype=x.dtype, name=name)(x) if excess else x

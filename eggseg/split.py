@@ -93,17 +93,37 @@ def split(photos: Sequence[Photo], method: Method, fraction: float, seed: int) -
     `InputError` where that cannot be: too few photos, blocks or sessions for it.
     """
     count = max(2, round(1 / fraction))
-    fold = np.array(folds(photos, method, count, seed))
-    everything = set().union(*(p.classes for p in photos))
+    fold = folds(photos, method, count, seed)
     for held_out in range(count):
-        val, train = np.flatnonzero(fold == held_out).tolist(), np.flatnonzero(fold != held_out).tolist()
-        sides = [set().union(*(photos[i].classes for i in side)) for side in (val, train)]
-        if all(side == everything for side in sides):
-            return Split(tuple(train), tuple(val))
+        parts = _hold_out(fold, held_out)
+        if _has_all_classes(photos, parts):
+            return parts
     raise InputError(
         f"{len(photos)} photos cannot be split by {method} with every class on both sides: "
         f"expected more labelled photos, or another --split (random splits any two photos of a class)"
     )
+
+
+def one_fold(photos: Sequence[Photo], method: Method, count: int, held_out: int, seed: int) -> Split:
+    """Hold one fold of `count` out; `InputError` where it or the rest lacks a class."""
+    parts = _hold_out(folds(photos, method, count, seed), held_out)
+    if not _has_all_classes(photos, parts):
+        raise InputError(
+            f"fold {held_out} of {count}, by {method}, of {len(photos)} photos lacks a class: expected more labelled "
+            f"photos, or fewer --folds"
+        )
+    return parts
+
+
+def _hold_out(fold: Sequence[int], held_out: int) -> Split:
+    val = np.array(fold) == held_out
+    return Split(tuple(np.flatnonzero(~val).tolist()), tuple(np.flatnonzero(val).tolist()))
+
+
+def _has_all_classes(photos: Sequence[Photo], parts: Split) -> bool:
+    """Whether every class is on both sides."""
+    sides = [set().union(*(photos[i].classes for i in side)) for side in (parts.train, parts.val)]
+    return sides[0] == sides[1]
 
 
 def _groups(photos: Sequence[Photo], method: Method) -> list[list[int]]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eggseg import cli
+from eggseg import cli, crossvalidation
 from eggseg.config import Config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         config = Config.from_args(argv)
-        # Only now: whoever asks for --help does not wait for TensorFlow.
-        from eggseg.training import run
+        if config.folds:
+            crossvalidation.run(config)
+        else:
+            # Only now: whoever asks for --help does not wait for TensorFlow.
+            from eggseg.training import run
 
-        run(config)
+            run(config)
         return 0
 
     return cli.run(command)

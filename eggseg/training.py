@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +17,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import __version__, data, export, hardware, pairs, plots, scoring
-from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder, WarmupCosine
+from eggseg import __version__, data, export, hardware, learning, pairs, plots, scoring
+from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.config import Config, decisive
 from eggseg.errors import InputError
 from eggseg.files import read_json, write_bytes, write_json
-from eggseg.model import unet
-from eggseg.objective import IoU, KnownPixelCrossentropy
 from eggseg.pairs import Pair
-from eggseg.split import Split, sessions, split
+from eggseg.split import Method, Photo, Split, one_fold, sessions, split
 
 CONFIG, METRICS = "config.json", "metrics.json"
 SAMPLES = 8
@@ -33,7 +32,8 @@ SAMPLES = 8
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Train as `config` says, export the best epoch, measure it at original size; the content of metrics.json."""
+    """Train as `config` says, export, measure at original size; the content of metrics.json."""
+    begun = time.perf_counter()
     classes = EGGS_AND_PANS
     found = pairs.find(config.data_dir)
     folder = _open_folder(config)
@@ -44,7 +44,7 @@ def run(config: Config) -> dict[str, Any]:
     squares = data.read(found, config.image_size, classes, cache)
     if report := squares.report(classes):
         print(report)
-    parts = split(squares.photos, config.split, config.val_fraction, config.seed)
+    parts = _split(config, squares.photos)
     record = _record(config, classes, found, squares, parts)
     _check_same_run(folder, record, config)
     if not config.resume:
@@ -56,17 +56,21 @@ def run(config: Config) -> dict[str, Any]:
     if cache:
         cache.unlink()
 
-    network = _network(config, classes, "float32")
+    network = learning.network(config, classes)
     network.load_weights(folder / AVERAGED)
     saved = folder / "saved_model" / "1"
     settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": record["fingerprint"]}
-    export.save(network, classes, settings, saved)
+    export.save(network, classes, settings, saved, tta=config.tta)
     if config.export_dir:
-        export.save(network, classes, settings, config.export_dir / "1")
+        export.save(network, classes, settings, config.export_dir / "1", tta=config.tta)
 
     val = [found[i] for i in parts.val]
     scores = scoring.score(export.load(saved), val, [record["sessions"][pair.name] for pair in val])
-    metrics = scoring.report(scores, classes) | {"best_epoch": history.best + 1, "epochs": len(history.rows)}
+    metrics = scoring.report(scores, classes) | {
+        "exported_epoch": history.kept + 1,
+        "epochs": len(history.rows),
+        "seconds": round(time.perf_counter() - begun, 1),
+    }
     write_json(folder / METRICS, metrics)
     picks = np.linspace(0, len(val) - 1, min(SAMPLES, len(val))).astype(int)
     rows = [scoring.row(scores, i) for i in picks]
@@ -76,24 +80,25 @@ def run(config: Config) -> dict[str, Any]:
     return metrics
 
 
+def _split(config: Config, photos: Sequence[Photo]) -> Split:
+    if isinstance(config.fold, int):
+        return one_fold(photos, config.split, config.folds, config.fold, config.seed)
+    method: Method = "session" if config.fold == "session" else config.split
+    return split(photos, method, config.val_fraction, config.seed)
+
+
 def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Split, folder: Path) -> RunRecorder:
     keras.utils.set_random_seed(config.seed)
     # So that a resumed run ends as an uninterrupted one; it costs next to nothing on a processor.
     tf.config.experimental.enable_op_determinism()
     batch_size = min(config.batch_size, len(parts.train))
     steps = len(parts.train) // batch_size
-    precision = _precision(config)
     with hardware.strategy(config.num_gpus).scope():
-        model = _network(config, classes, precision if precision == "float32" else f"mixed_{precision}")
+        model = learning.learner(config, classes, steps)
         if config.init:
             _load_weights(model, config.init)
-        schedule = WarmupCosine(config.learning_rate, round(config.warmup_epochs * steps), config.epochs * steps)
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=1.0)
-        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-        model.compile(optimizer, KnownPixelCrossentropy(), metrics=[IoU(classes)])
-        optimizer.build(model.trainable_variables)
         averaged = AveragedWeights(model, config.ema_decay)
-        recorder = RunRecorder(folder, averaged, config.patience)
+        recorder = RunRecorder(folder, averaged, config.keep, config.patience)
         recorder.set_model(model)
         done = recorder.restore() if config.resume else 0
     if done:
@@ -123,18 +128,6 @@ def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Spli
     return recorder
 
 
-def _network(config: Config, classes: ClassTable, policy: str) -> keras.Model:
-    return unet(
-        config.image_size,
-        len(classes),
-        base_filters=config.base_filters,
-        depth=config.depth,
-        stem_stride=config.stem_stride,
-        dropout=config.dropout,
-        policy=policy,
-    )
-
-
 def _load_weights(model: keras.Model, init: Path) -> None:
     """Start from a run folder's averaged weights, or from a weights file."""
     path = init / AVERAGED if init.is_dir() else init
@@ -151,7 +144,7 @@ def _load_weights(model: keras.Model, init: Path) -> None:
 
 def _open_folder(config: Config) -> Path:
     """The run folder, made if need be; `InputError` where it holds a run that nobody said to resume or overwrite."""
-    folder = config.output_dir
+    folder = config.run_dir
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise InputError(f"{folder} cannot be written to")
@@ -167,10 +160,6 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
-def _precision(config: Config) -> str:
-    return hardware.precision(config.num_gpus) if config.precision == "auto" else config.precision
-
-
 def _record(
     config: Config, classes: ClassTable, found: Sequence[Pair], squares: data.Squares, parts: Split
 ) -> dict[str, Any]:
@@ -181,7 +170,7 @@ def _record(
         "classes": classes.to_json(),
         "split": {"train": [names[i] for i in parts.train], "val": [names[i] for i in parts.val]},
         "sessions": dict(zip(names, sessions(squares.photos), strict=True)),
-        "precision": _precision(config),
+        "precision": learning.arithmetic(config),
         "fingerprint": pairs.fingerprint(found),
         "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
         | {"eggseg": __version__, "python": platform.python_version()},

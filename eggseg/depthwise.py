@@ -1,0 +1,40 @@
+"""A depthwise convolution that trains as fast as it predicts."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+@keras.saving.register_keras_serializable("eggseg")
+class FastDepthwiseConv2D(layers.DepthwiseConv2D):
+    """Keras' depthwise convolution with `same` padding, one filter a channel; with a stride of 2, another gradient.
+
+    TensorFlow's own gradient of a strided depthwise convolution takes 3 to 12 times as long on a processor as the one
+    here: the gradient spread out to full resolution, zeros between, under a convolution of stride 1.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        if self.strides == (2, 2):
+            out = _halving(inputs, tf.convert_to_tensor(self.kernel))
+        else:
+            out = tf.nn.depthwise_conv2d(inputs, tf.convert_to_tensor(self.kernel), (1, 1, 1, 1), "SAME")
+        return tf.nn.bias_add(out, tf.convert_to_tensor(self.bias)) if self.use_bias else out
+
+
+@tf.custom_gradient
+def _halving(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, object]:
+    """(n, size, size, c) under (k, k, c, 1), k odd, with a stride of 2."""
+    size, half = x.shape[1], -(-x.shape[1] // 2)
+
+    def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # Where the middle of the kernel stood: on odd pixels of an even size, on even ones of an odd size.
+        before, after = (1, 0) if size % 2 == 0 else (0, 1)
+        between = [[0, 0], [0, 0], [before, after], [0, 0], [before, after], [0, 0]]
+        spread = tf.reshape(tf.pad(dy[:, :, None, :, None], between), (-1, 2 * half, 2 * half, dy.shape[-1]))
+        dx = tf.nn.depthwise_conv2d(spread[:, :size, :size], kernel[::-1, ::-1], (1, 1, 1, 1), "SAME")
+        dkernel = tf.nn.depthwise_conv2d_backprop_filter(x, kernel.shape, dy, (1, 2, 2, 1), "SAME")
+        return dx, dkernel
+
+    return tf.nn.depthwise_conv2d(x, kernel, (1, 2, 2, 1), "SAME"), gradient

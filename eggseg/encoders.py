@@ -1,0 +1,110 @@
+"""Encoders for the U-Net's way down that have learned from other photos before."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import keras
+from keras import layers
+
+from eggseg import efficientnet_lite
+from eggseg.errors import InputError
+from eggseg.normalization import folded, fused
+
+Name = Literal["efficientnet_lite0", "mobilenet_v3", "efficientnet_v2_b0", "resnet50", "convnext_tiny"]
+
+_APPLICATIONS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
+    "mobilenet_v3": (
+        keras.applications.MobileNetV3Large,
+        tuple(f"expanded_conv_{i}_expand" for i in (1, 3, 6, 12)),
+    ),
+    "efficientnet_v2_b0": (
+        keras.applications.EfficientNetV2B0,
+        tuple(f"block{i}a_expand_conv" for i in (2, 3, 4, 6)),
+    ),
+    "resnet50": (
+        keras.applications.ResNet50,
+        ("pool1_pad", *(f"conv{i}_block1_1_conv" for i in (3, 4, 5))),
+    ),
+    "convnext_tiny": (
+        keras.applications.ConvNeXtTiny,
+        tuple(f"convnext_tiny_downsampling_block_{i}" for i in range(3)),
+    ),
+}
+"""Of each network of `keras.applications`: what builds it, and the layers that halve the picture further."""
+
+
+def build(name: Name, size: int, *, pretrained: bool) -> keras.Model:
+    """Build an encoder from (n, size, size, 3), 0..255, to its features, the finest first, with weights yet to learn.
+
+    The statistics of a `pretrained` one's batch normalisation stand: they are folded into its convolutions.
+    """
+    model = _bare(name, size, None)
+    return fused(folded(model) if pretrained else model)
+
+
+def load(encoder: keras.Model, name: Name, weights: str) -> None:
+    """Give a pretrained `encoder` the `weights` that it learned before: "imagenet", or those in a file.
+
+    `InputError` where they cannot be had or do not fit.
+    """
+    encoder.set_weights(folded(_bare(name, encoder.input_shape[1], weights)).get_weights())
+
+
+def freeze(encoder: keras.Model, levels: int) -> None:
+    """Let the first `levels` levels of an encoder, from the finest, stay as they are, and all depthwise filters.
+
+    Edges and colours are the same in every kitchen, and the gradients of these parts would take half of a step.
+    """
+    for layer in encoder.layers:
+        layer.trainable = not isinstance(layer, layers.DepthwiseConv2D)
+    if levels:
+        for layer in keras.Model(encoder.input, encoder.outputs[levels - 1]).layers:
+            layer.trainable = False
+
+
+def _bare(name: Name, size: int, weights: str | None) -> keras.Model:
+    if name == "efficientnet_lite0":
+        model = efficientnet_lite.efficientnet_lite0(size)
+        if weights:
+            efficientnet_lite.load(model, None if weights == "imagenet" else _file(weights))
+        return model
+    application, halvings = _APPLICATIONS[name]
+    inputs = keras.Input((size, size, 3), name="image")
+    x = _caffe(inputs) if name == "resnet50" else inputs
+    source = str(_file(weights)) if weights and weights != "imagenet" else weights
+    try:
+        with warnings.catch_warnings():
+            # MobileNetV3 remarks that its weights were learned at 224 pixels; any size will do for features.
+            warnings.simplefilter("ignore", UserWarning)
+            model = application(include_top=False, weights=source, input_tensor=x)
+    except Exception as error:  # Keras raises a bare Exception where it cannot download.
+        if weights is None:
+            raise
+        raise InputError(_why(name, weights, error)) from None
+    features = [model.get_layer(layer).input for layer in halvings]
+    return keras.Model(inputs, [*features, model.output], name=name)
+
+
+def _caffe(x: keras.KerasTensor) -> keras.KerasTensor:
+    """RGB in 0..255 to BGR around ImageNet's mean, as ResNet50 has learned it."""
+    return layers.Rescaling(1.0, offset=(-103.939, -116.779, -123.68), name="rescale")(x[..., ::-1])
+
+
+def _file(path: str) -> Path:
+    if not Path(path).is_file():
+        raise InputError(f"--encoder_weights {path} is not there: expected imagenet, none or a file of weights")
+    return Path(path)
+
+
+def _why(name: Name, weights: str, error: Exception) -> str:
+    reason = str(error).splitlines()[0]
+    if weights != "imagenet":
+        return f"--encoder_weights {weights} does not fit {name}: {reason}"
+    return (
+        f"the ImageNet weights of {name} cannot be downloaded ({reason}): fetch that file elsewhere and give it as "
+        f"--encoder_weights FILE, or take --encoder efficientnet_lite0, whose weights come by pip"
+    )

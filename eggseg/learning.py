@@ -1,0 +1,97 @@
+"""The network that settings describe, and what it needs to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from eggseg import encoders, hardware
+from eggseg.callbacks import WarmupCosine
+from eggseg.classes import ClassTable
+from eggseg.config import Config
+from eggseg.model import precision, unet
+from eggseg.objective import IoU, KnownPixelCrossentropy
+
+
+def arithmetic(config: Config) -> hardware.Precision:
+    """The precision that `config` asks for, on this machine."""
+    return hardware.precision(config.num_gpus) if config.precision == "auto" else config.precision
+
+
+def network(config: Config, classes: ClassTable) -> keras.Model:
+    """The float32 network, with weights yet to be loaded."""
+    return _network(config, classes, _encoder(config, "float32"), "float32")
+
+
+def learner(config: Config, classes: ClassTable, steps: int) -> keras.Model:
+    """The network at its first step of training, `steps` an epoch, compiled, with what its encoder knows."""
+    kind = arithmetic(config)
+    policy = kind if kind == "float32" else f"mixed_{kind}"
+    encoder = _encoder(config, policy)
+    learned: list[keras.Variable] = []
+    if encoder and config.encoder != "plain" and config.encoder_weights != "none":
+        encoders.load(encoder, config.encoder, config.encoder_weights)
+        encoders.freeze(encoder, config.frozen_levels)
+        learned = encoder.trainable_variables
+    model = _network(config, classes, encoder, policy)
+    optimizer = EncoderAdamW(
+        WarmupCosine(config.learning_rate, round(config.warmup_epochs * steps), config.epochs * steps),
+        weight_decay=config.weight_decay,
+        global_clipnorm=1.0,
+        encoder=learned,
+        rate=config.encoder_rate,
+        frozen_steps=round(config.frozen_epochs * steps),
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    model.compile(optimizer, KnownPixelCrossentropy(config.dice), metrics=[IoU(classes)])
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+class EncoderAdamW(keras.optimizers.AdamW):
+    """AdamW under which a pretrained encoder stands still for `frozen_steps`, then learns at a share of the rate."""
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        *,
+        encoder: Sequence[keras.Variable] = (),
+        rate: float = 1.0,
+        frozen_steps: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.encoder, self.rate, self.frozen_steps = list(encoder), rate, frozen_steps
+        self.slow: set[int] = set()
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        super().build(variables)
+        self.slow = {self._get_variable_index(variable) for variable in self.encoder}
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        if self._get_variable_index(variable) in self.slow:
+            learning_rate = learning_rate * tf.where(self.iterations < self.frozen_steps, 0.0, self.rate)
+        super().update_step(gradient, variable, learning_rate)
+
+
+def _encoder(config: Config, policy: str) -> keras.Model | None:
+    if config.encoder == "plain":
+        return None
+    with precision(policy):
+        return encoders.build(config.encoder, config.image_size, pretrained=config.encoder_weights != "none")
+
+
+def _network(config: Config, classes: ClassTable, encoder: keras.Model | None, policy: str) -> keras.Model:
+    return unet(
+        config.image_size,
+        len(classes),
+        base_filters=config.base_filters,
+        depth=config.depth,
+        stem_stride=config.stem_stride,
+        dropout=config.dropout,
+        encoder=encoder,
+        policy=policy,
+    )

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import typing
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from eggseg import efficientnet_lite, encoders
+from eggseg.errors import InputError
+from eggseg.model import unet
+from eggseg.normalization import FusedBatchNormalization
+
+NAMES = typing.get_args(encoders.Name)
+FILTERS = {
+    "efficientnet_lite0": (16, 24, 40, 112, 320),
+    "mobilenet_v3": (16, 24, 40, 112, 960),
+    "efficientnet_v2_b0": (16, 32, 48, 112, 1280),
+    "resnet50": (64, 256, 512, 1024, 2048),
+    "convnext_tiny": (96, 192, 384, 768),
+}
+
+
+def images(size: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_features_of_every_size_and_a_network_around_them(name):
+    encoder = encoders.build(name, 97, pretrained=True)
+    assert tuple(feature.shape[-1] for feature in encoder.outputs) == FILTERS[name]
+    sides = [feature.shape[1] for feature in encoder.outputs]
+    assert all(abs(2 * small - large) <= 1 for large, small in zip(sides, sides[1:], strict=False))
+    logits = unet(97, 3, base_filters=4, encoder=encoder)(images(97))
+    assert logits.shape == (1, 97, 97, 3)
+    assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v3", "resnet50"])
+def test_normalisation_is_folded_in_what_has_learned_and_learns_in_what_has_not(name):
+    norms = {
+        pretrained: [
+            layer
+            for layer in encoders.build(name, 64, pretrained=pretrained).layers
+            if isinstance(layer, layers.BatchNormalization)
+        ]
+        for pretrained in (True, False)
+    }
+    assert not norms[True]
+    assert norms[False]
+    assert {type(layer) for layer in norms[False]} == {FusedBatchNormalization}
+
+
+def test_a_file_of_weights_gives_the_features_it_was_saved_with(tmp_path):
+    theirs = keras.applications.MobileNetV3Large(include_top=False, weights=None, input_shape=(64, 64, 3))
+    theirs.save_weights(tmp_path / "w.weights.h5")
+    encoder = encoders.build("mobilenet_v3", 64, pretrained=True)
+    encoders.load(encoder, "mobilenet_v3", str(tmp_path / "w.weights.h5"))
+    np.testing.assert_allclose(encoder(images(64))[-1], theirs(images(64)), rtol=1e-3, atol=1e-3)
+
+
+def test_resnet_sees_blue_first_and_no_mean():
+    built = encoders.build("resnet50", 64, pretrained=False)
+    seen = keras.Model(built.input, built.get_layer("rescale").output)
+    pixel = np.array([123.68, 116.779, 103.939], np.float32) + [1, 2, 3]
+    np.testing.assert_allclose(seen(np.broadcast_to(pixel, (1, 64, 64, 3)))[0, 0, 0], [3, 2, 1], atol=1e-4)
+
+
+def test_the_installed_weights_are_folded_in():
+    encoder = encoders.build("efficientnet_lite0", 64, pretrained=True)
+    encoders.load(encoder, "efficientnet_lite0", "imagenet")
+    bare = efficientnet_lite.efficientnet_lite0(64)
+    efficientnet_lite.load(bare)
+    for ours, theirs in zip(encoder(images(64)), bare(images(64)), strict=True):
+        assert float(np.std(theirs)) > 0.1
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_what_cannot_be_downloaded_says_what_to_do(monkeypatch):
+    def unreachable(**options: object) -> keras.Model:
+        if options["weights"]:
+            raise Exception("URL fetch failure on https://example.org/w.h5: None -- Name or service not known")
+        return keras.applications.ResNet50(**options)
+
+    halvings = encoders._APPLICATIONS["resnet50"][1]
+    monkeypatch.setitem(encoders._APPLICATIONS, "resnet50", (unreachable, halvings))
+    encoder = encoders.build("resnet50", 64, pretrained=True)
+    with pytest.raises(InputError, match=r"cannot be downloaded \(URL fetch failure.*--encoder_weights FILE"):
+        encoders.load(encoder, "resnet50", "imagenet")
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v3"])
+def test_a_file_of_weights_that_is_not_there_or_does_not_fit(tmp_path, name):
+    encoder = encoders.build(name, 64, pretrained=True)
+    with pytest.raises(InputError, match=r"gone\.h5 is not there"):
+        encoders.load(encoder, name, str(tmp_path / "gone.h5"))
+    (tmp_path / "text.h5").write_text("hello")
+    with pytest.raises(InputError, match=r"text\.h5"):
+        encoders.load(encoder, name, str(tmp_path / "text.h5"))
+
+
+@pytest.mark.parametrize(("levels", "first"), [(0, "stem"), (1, "block1_expand"), (2, "block3_expand")])
+def test_freezing_keeps_the_first_levels_and_all_depthwise_filters(levels, first):
+    encoder = encoders.build("efficientnet_lite0", 64, pretrained=True)
+    encoders.freeze(encoder, levels)
+    learning = [layer.name for layer in encoder.layers if layer.trainable_weights]
+    assert learning[0] == first
+    assert learning[-1] == "block15_project"
+    assert not any(name.endswith("depthwise") for name in learning)
