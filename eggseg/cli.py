@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
@@ -19,17 +20,29 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 Settings = TypeVar("Settings")
 
 
-def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, *, with_config: bool = False) -> Settings:
+def parse(
+    settings: type[Settings],
+    argv: Sequence[str] | None,
+    prog: str,
+    *,
+    with_config: bool = False,
+    profiles: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Settings:
     """Parse a command line into a settings dataclass, whose docstrings are the help.
 
     Flags take `_` or `-`; a boolean stands alone or takes `True` or `False`. With `with_config`, `--config FILE` is
-    read as a command line written in JSON: what stands on the command line itself overrules it.
+    read as a command line written in JSON: what stands on the command line itself overrules it. `--profile NAME`
+    stands for the settings of that name in `profiles`, which both overrule.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     description = settings.__doc__ or ""
     if with_config:
         args = _take_config(args)
         description += " --config FILE reads settings from JSON, and the command line overrules them."
+    if profiles:
+        finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        finder.add_argument("--profile")
+        args = _flags(profiles.get(finder.parse_known_args(args)[0].profile, {})) + args
     return tyro.cli(
         settings, args=_plain_flags(args), prog=f"python -m {prog}", description=description, use_underscores=True
     )
@@ -70,7 +83,12 @@ def _take_config(args: list[str]) -> list[str]:
     values = values.get("settings", values) if isinstance(values, dict) else None
     if not isinstance(values, dict):
         raise InputError(f"--config {path} holds no JSON object: expected {{setting: value, ...}}")
-    return [part for name, value in values.items() if value is not None for part in (f"--{name}", str(value))] + rest
+    return _flags(values) + rest
+
+
+def _flags(values: Mapping[str, Any]) -> list[str]:
+    """A command line that stands for settings as JSON values."""
+    return [part for name, value in values.items() if value is not None for part in (f"--{name}", str(value))]
 
 
 def _plain_flags(args: list[str]) -> list[str]:

@@ -12,6 +12,13 @@ from typing import Any, Literal
 from eggseg import cli
 from eggseg.errors import InputError
 
+PROFILES: dict[str, dict[str, Any]] = {
+    "quick": {},
+    "default": {},
+    "best": {},
+}
+"""Named sets of settings; the default one is what `Config` itself says."""
+
 
 # Defaults that read the environment are what SageMaker's containers set.
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Config:
     init: Path | None = None
     """Start from the weights of an earlier run: its folder, or a .weights.h5 file."""
 
+    profile: Literal["quick", "default", "best"] = "default"
+    """Settings for about 10 or 30 minutes on two processor cores, or for hours or a GPU; other flags overrule them."""
     encoder: Literal[
         "plain", "efficientnet_lite0", "mobilenet_v3", "efficientnet_v2_b0", "resnet50", "convnext_tiny"
     ] = "plain"
@@ -116,6 +125,10 @@ class Config:
             ("weight_decay", self.weight_decay >= 0, "at least 0"),
             ("warmup_epochs", self.warmup_epochs >= 0, "at least 0"),
             ("ema_decay", 0 <= self.ema_decay < 1, "0 to below 1"),
+            ("dice", self.dice >= 0, "at least 0"),
+            ("encoder_rate", self.encoder_rate >= 0, "at least 0"),
+            ("frozen_levels", 0 <= self.frozen_levels <= 4, "0 to 4"),
+            ("frozen_epochs", self.frozen_epochs >= 0, "at least 0"),
             ("augment", 0 <= self.augment <= 2, "0 to 2"),
             ("patience", self.patience >= 0, "at least 0"),
             ("num_gpus", self.num_gpus >= -1, "-1 or more"),
@@ -133,7 +146,7 @@ class Config:
     @classmethod
     def from_args(cls, argv: Sequence[str] | None = None) -> Config:
         """Settings of a command line; `--config FILE` holds others as JSON, which the command line overrules."""
-        return cli.parse(cls, argv, "eggseg.train", with_config=True)
+        return cli.parse(cls, argv, "eggseg.train", with_config=True, profiles=PROFILES)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values; a file of them is a valid `--config`."""

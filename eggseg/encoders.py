@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import keras
 from keras import layers
@@ -13,8 +12,6 @@ from keras import layers
 from eggseg import efficientnet_lite
 from eggseg.errors import InputError
 from eggseg.normalization import folded, fused
-
-Name = Literal["efficientnet_lite0", "mobilenet_v3", "efficientnet_v2_b0", "resnet50", "convnext_tiny"]
 
 _APPLICATIONS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
     "mobilenet_v3": (
@@ -36,8 +33,10 @@ _APPLICATIONS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
 }
 """Of each network of `keras.applications`: what builds it, and the layers that halve the picture further."""
 
+NAMES = ("efficientnet_lite0", *_APPLICATIONS)
 
-def build(name: Name, size: int, *, pretrained: bool) -> keras.Model:
+
+def build(name: str, size: int, *, pretrained: bool) -> keras.Model:
     """Build an encoder from (n, size, size, 3), 0..255, to its features, the finest first, with weights yet to learn.
 
     The statistics of a `pretrained` one's batch normalisation stand: they are folded into its convolutions.
@@ -46,7 +45,7 @@ def build(name: Name, size: int, *, pretrained: bool) -> keras.Model:
     return fused(folded(model) if pretrained else model)
 
 
-def load(encoder: keras.Model, name: Name, weights: str) -> None:
+def load(encoder: keras.Model, name: str, weights: str) -> None:
     """Give a pretrained `encoder` the `weights` that it learned before: "imagenet", or those in a file.
 
     `InputError` where they cannot be had or do not fit.
@@ -66,7 +65,7 @@ def freeze(encoder: keras.Model, levels: int) -> None:
             layer.trainable = False
 
 
-def _bare(name: Name, size: int, weights: str | None) -> keras.Model:
+def _bare(name: str, size: int, weights: str | None) -> keras.Model:
     if name == "efficientnet_lite0":
         model = efficientnet_lite.efficientnet_lite0(size)
         if weights:
@@ -100,7 +99,7 @@ def _file(path: str) -> Path:
     return Path(path)
 
 
-def _why(name: Name, weights: str, error: Exception) -> str:
+def _why(name: str, weights: str, error: Exception) -> str:
     reason = str(error).splitlines()[0]
     if weights != "imagenet":
         return f"--encoder_weights {weights} does not fit {name}: {reason}"

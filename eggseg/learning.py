@@ -32,7 +32,7 @@ def learner(config: Config, classes: ClassTable, steps: int) -> keras.Model:
     policy = kind if kind == "float32" else f"mixed_{kind}"
     encoder = _encoder(config, policy)
     learned: list[keras.Variable] = []
-    if encoder and config.encoder != "plain" and config.encoder_weights != "none":
+    if encoder and config.encoder_weights != "none":
         encoders.load(encoder, config.encoder, config.encoder_weights)
         encoders.freeze(encoder, config.frozen_levels)
         learned = encoder.trainable_variables

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from eggseg import cli
-from eggseg.config import Config, decisive
+from eggseg.config import PROFILES, Config, decisive
 from eggseg.errors import InputError
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
@@ -165,6 +165,14 @@ def test_the_environment_of_sagemaker_gives_the_defaults(monkeypatch):
         ("ema_decay", 1.0),
         ("augment", 2.1),
         ("patience", -1),
+        ("folds", 1),
+        ("folds", -2),
+        ("fold", 0),
+        ("fold", "session"),
+        ("dice", -0.5),
+        ("encoder_rate", -1.0),
+        ("frozen_levels", 6),
+        ("frozen_epochs", -1.0),
         ("num_gpus", -2),
     ],
 )
@@ -179,6 +187,31 @@ def test_a_value_out_of_range_names_its_flag(name, value):
 )
 def test_the_ends_of_a_range_are_in_it(name, value):
     assert getattr(Config(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(("fold", "folder"), [("all", "run"), (3, "run/fold3"), ("session", "run/session")])
+def test_each_fold_has_a_folder(fold, folder):
+    assert Config(folds=5, fold=fold).run_dir == Path(folder)
+
+
+@pytest.mark.parametrize("fold", [5, -1])
+def test_a_fold_that_there_is_not_is_an_error(fold):
+    with pytest.raises(InputError, match=rf"--fold is {fold}, expected all, session, or 0 to --folds - 1"):
+        Config(folds=5, fold=fold)
+
+
+def test_a_profile_stands_for_settings_that_others_overrule(file, monkeypatch):
+    monkeypatch.setitem(PROFILES, "quick", {"epochs": 3, "image_size": 96, "seed": 4})
+    config = Config.from_args(["--profile", "quick", "--image_size", "128", "--config", file({"seed": 5})])
+    assert (config.profile, config.epochs, config.image_size, config.seed) == ("quick", 3, 128, 5)
+    assert Config.from_args(["--config", file({"profile": "quick"})]).epochs == 3
+    assert Config.from_args(["--profile=default"]) == Config()
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_is_a_valid_set_of_settings(name):
+    config = Config.from_args(["--profile", name])
+    assert {key: getattr(config, key) for key in PROFILES[name]} == PROFILES[name]
 
 
 def test_what_a_run_that_goes_on_must_share():

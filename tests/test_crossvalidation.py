@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL
+
+from eggseg import crossvalidation, train
+from eggseg.config import Config
+from eggseg.errors import InputError
+
+
+def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
+    plain = ["--data_dir", str(data_dir), "--output_dir", str(run_dir), *SMALL, "--epochs", "1"]
+    return [*plain, "--split", "random", "--folds", "3", *more]
+
+
+def metrics(miou: float) -> dict[str, object]:
+    per_class = {"egg": miou / 2, "pan": miou / 4}
+    return {"miou": miou, "pooled": {"iou": per_class}, "photo_mean": {"dice": per_class}, "seconds": 90.0}
+
+
+def done(folder: Path, miou: float) -> None:
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps(metrics(miou)))
+
+
+def test_one_fold_trains_alone_and_says_what_is_left(data_dir, tmp_path, capsys):
+    assert train.main(command(data_dir, tmp_path, "--fold", "1")) == 0
+    assert "to do: fold0, fold2" in capsys.readouterr().out
+    assert (tmp_path / "fold1" / "metrics.json").exists()
+    assert not (tmp_path / "folds.json").exists()
+
+
+@pytest.mark.full
+def test_all_folds_in_turn_hold_out_every_photo_once(data_dir, tmp_path, capsys):
+    assert train.main(command(data_dir, tmp_path)) == 0
+    splits = [json.loads((tmp_path / f"fold{i}" / "config.json").read_text())["split"] for i in range(3)]
+    held_out = [name for split in splits for name in split["val"]]
+    assert len(held_out) == len(set(held_out)) == 16
+    assert all(not set(split["val"]) & set(split["train"]) for split in splits)
+    summary = json.loads((tmp_path / "folds.json").read_text())
+    mious = [json.loads((tmp_path / f"fold{i}" / "metrics.json").read_text())["miou"] for i in range(3)]
+    assert summary["mean"]["mIoU"] == pytest.approx(np.mean(mious))
+    assert f"miou={np.mean(mious):.4f} (mean of the folds, spread {np.std(mious, ddof=1):.4f})" in (
+        capsys.readouterr().out
+    )
+    # Once more: all is done already.
+    before = (tmp_path / "fold0" / "metrics.json").stat().st_mtime_ns
+    assert train.main(command(data_dir, tmp_path, "--resume")) == 0
+    assert "fold2 is done already" in capsys.readouterr().out
+    assert (tmp_path / "fold0" / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_mean_and_spread_are_those_of_the_folds_and_the_session_stands_beside(tmp_path, monkeypatch, capsys):
+    for name, miou in {"fold0": 0.5, "fold1": 0.7, "session": 0.1}.items():
+        done(tmp_path / name, miou)
+    monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: pytest.fail("all were done"))
+    crossvalidation.run(Config(output_dir=tmp_path, folds=2, resume=True))
+    summary = json.loads((tmp_path / "folds.json").read_text())
+    assert summary["mean"]["mIoU"] == pytest.approx(0.6)
+    assert summary["spread"]["mIoU"] == pytest.approx(0.2 / 2**0.5)
+    assert summary["mean"]["mean Dice egg"] == pytest.approx(0.3)
+    assert summary["mean"]["minutes"] == 1.5
+    assert summary["session"]["IoU egg"] == pytest.approx(0.05)
+    shown = capsys.readouterr().out
+    assert "spread" in shown
+    assert shown.splitlines()[-1] == "miou=0.6000 (mean of the folds, spread 0.1414)"
+
+
+def test_the_folds_that_are_left_are_trained_and_one_that_fails_stops_the_rest(tmp_path, monkeypatch):
+    done(tmp_path / "fold1", 0.5)
+    begun = []
+    monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: begun.append(config.fold))
+    crossvalidation.run(Config(output_dir=tmp_path, folds=3, resume=True))
+    assert begun == [0, 2, "session"]
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="fold0 was not trained"):
+        crossvalidation.run(Config(data_dir=tmp_path / "gone", output_dir=tmp_path, folds=3, resume=True))
+
+
+def test_no_fold_chooses_the_epoch_it_is_measured_on():
+    with pytest.raises(InputError, match="--keep best lets a fold choose"):
+        crossvalidation.run(Config(folds=3, keep="best"))
+
+
+def test_a_fold_that_lacks_a_class_is_an_error(tmp_path, capsys, data_dir):
+    from conftest import draw
+
+    two = draw(tmp_path / "data", 2)
+    assert train.main(command(two, tmp_path / "run", "--fold", "2")) == 2
+    assert "fold 2 of 3, by random, of 2 photos lacks a class" in capsys.readouterr().err
