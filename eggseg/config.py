@@ -42,6 +42,9 @@ class Config:
     init: Path | None = None
     """Start from the weights of an earlier run: its folder, or a .weights.h5 file."""
 
+    scenes: int = 0
+    """Train on made-up scenes instead of DATA_DIR: so many an epoch, each drawn for it and never seen again."""
+
     profile: Literal["quick", "default", "best"] = "default"
     """Settings for about 10 or 30 minutes on two processor cores, or for hours or a GPU; other flags overrule them."""
     encoder: Literal[
@@ -116,6 +119,8 @@ class Config:
             ("stem_stride", 1 <= self.stem_stride <= 4, "1 to 4"),
             ("dropout", 0 <= self.dropout < 1, "0 to below 1"),
             ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0, at most 0.5"),
+            ("scenes", self.scenes >= 0, "at least 0"),
+            ("scenes", not (self.scenes and self.folds), "0 with --folds"),
             ("folds", self.folds == 0 or self.folds >= 2, "at least 2, or 0 for a single run"),
             ("fold", self.fold == "all" or self.folds > 0, "all where there are no --folds"),
             ("fold", isinstance(self.fold, str) or 0 <= self.fold < self.folds, "all, session, or 0 to --folds - 1"),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from eggseg.classes import VOID
 from eggseg.kitchen import places
 from eggseg.kitchen.canvas import Canvas, Rng
 from eggseg.kitchen.lens import Look, expose
@@ -113,3 +114,14 @@ def draw(
     if small != full:
         photo = photo.resize(full, Image.Resampling.BICUBIC)
     return np.array(photo), np.array(canvas.ids)
+
+
+def square(seed: int, index: int, size: int) -> np.ndarray:
+    """Scene `index` of `seed`, a place of its own, at the network's size: (size, size, 4) uint8, as `data.Squares`."""
+    width, height = frame(seed, index, 1).size
+    width, height = (max(1, round(n * size / max(width, height))) for n in (width, height))
+    top, left = (size - height) // 2, (size - width) // 2
+    pixels = np.full((size, size, 4), (0, 0, 0, VOID), np.uint8)
+    inner = pixels[top : top + height, left : left + width]
+    inner[..., :3], inner[..., 3] = draw(seed, index, (width, height), 1)
+    return pixels

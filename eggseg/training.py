@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import __version__, data, export, hardware, learning, pairs, plots, scoring
+from eggseg import __version__, data, endless, export, hardware, learning, pairs, plots, scoring, synthetic
 from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.config import Config, decisive
@@ -27,6 +27,7 @@ from eggseg.pairs import Pair
 from eggseg.split import Method, Photo, Split, one_fold, sessions, split
 
 CONFIG, METRICS = "config.json", "metrics.json"
+VALIDATION_SCENES = 80
 SAMPLES = 8
 """Validation photos in samples.png."""
 
@@ -35,8 +36,10 @@ def run(config: Config) -> dict[str, Any]:
     """Train as `config` says, export, measure at original size; the content of metrics.json."""
     begun = time.perf_counter()
     classes = EGGS_AND_PANS
-    found = pairs.find(config.data_dir)
+    found = [] if config.scenes else pairs.find(config.data_dir)
     folder = _open_folder(config)
+    if config.scenes:
+        found = _scenes_to_validate_on(config, folder)
     in_memory = config.cache == "memory" or (
         config.cache == "auto" and data.fits_in_memory(len(found), config.image_size)
     )
@@ -50,7 +53,8 @@ def run(config: Config) -> dict[str, Any]:
     if not config.resume:
         _clear(folder)
     write_json(folder / CONFIG, record)
-    print(f"training on {len(parts.train)} photos, validating on {len(parts.val)}, in {record['precision']}")
+    photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(parts.train)} photos"
+    print(f"training on {photos}, validating on {len(parts.val)}, in {record['precision']}")
 
     history = _fit(config, classes, squares, parts, folder)
     if cache:
@@ -80,7 +84,16 @@ def run(config: Config) -> dict[str, Any]:
     return metrics
 
 
+def _scenes_to_validate_on(config: Config, folder: Path) -> list[Pair]:
+    """Scenes of another seed than those that are trained on, drawn once, as files."""
+    drawn = synthetic.Settings(folder / "scenes", VALIDATION_SCENES, config.seed + 1, run_length=1)
+    synthetic.write(drawn)
+    return pairs.find(drawn.out)
+
+
 def _split(config: Config, photos: Sequence[Photo]) -> Split:
+    if config.scenes:
+        return Split((), tuple(range(len(photos))))
     if isinstance(config.fold, int):
         return one_fold(photos, config.split, config.folds, config.fold, config.seed)
     method: Method = "session" if config.fold == "session" else config.split
@@ -91,8 +104,9 @@ def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Spli
     keras.utils.set_random_seed(config.seed)
     # So that a resumed run ends as an uninterrupted one; it costs next to nothing on a processor.
     tf.config.experimental.enable_op_determinism()
-    batch_size = min(config.batch_size, len(parts.train))
-    steps = len(parts.train) // batch_size
+    photos = config.scenes or len(parts.train)
+    batch_size = min(config.batch_size, photos)
+    steps = photos // batch_size
     with hardware.strategy(config.num_gpus).scope():
         model = learning.learner(config, classes, steps)
         if config.init:
@@ -108,10 +122,13 @@ def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Spli
     val = data.plain_batches(squares, parts.val, batch_size=batch_size)
     logs = folder / "tensorboard"
     shown = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
+    how: dict[str, Any] = {
+        "batch_size": batch_size, "seed": config.seed, "strength": config.augment, "first_epoch": done
+    }  # fmt: skip
     model.fit(
-        data.train_batches(
-            squares, parts.train, batch_size=batch_size, seed=config.seed, strength=config.augment, first_epoch=done
-        ),
+        endless.train_batches(config.scenes, config.image_size, **how)
+        if config.scenes
+        else data.train_batches(squares, parts.train, **how),
         validation_data=val,
         initial_epoch=done,
         epochs=config.epochs,

@@ -1,0 +1,54 @@
+"""Made-up scenes that are drawn while a network learns from them: it never sees one twice."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+
+from eggseg import augment, scenes
+
+AHEAD = 32
+"""Scenes that are drawn before they are needed."""
+
+
+def train_batches(
+    count: int, size: int, *, batch_size: int, seed: int, strength: float, first_epoch: int = 0
+) -> tf.data.Dataset:
+    """Endless batches like those of `data.train_batches`, each scene a place of its own.
+
+    An epoch is `count // batch_size` of them. Scene and augmentation are functions of the seed and of how many scenes
+    went before, so that a run begun at `first_epoch` sees what an uninterrupted run would have seen.
+    """
+    first = first_epoch * (count // batch_size) * batch_size
+
+    def augmented(index: tf.Tensor, square: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        draw = augment.draw(tf.stack([tf.cast(seed, tf.int64), index]), size, strength)
+        return augment.apply_to_image(draw, square[..., :3]), augment.apply_to_ids(draw, square[..., 3])
+
+    drawn = tf.data.Dataset.from_generator(
+        lambda: _drawn(seed, first, size), output_signature=tf.TensorSpec((size, size, 4), tf.uint8)
+    )
+    batches = drawn.enumerate(first).map(augmented, tf.data.AUTOTUNE, deterministic=True)
+    return batches.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _drawn(seed: int, first: int, size: int) -> Iterator[np.ndarray]:
+    """The squares of all scenes from `first`, in order, drawn by all processors."""
+    # Spawned, not forked: TensorFlow's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+        ahead: collections.deque[Future[np.ndarray]] = collections.deque()
+        try:
+            for index in itertools.count(first):
+                ahead.append(pool.submit(scenes.square, seed, index, size))
+                if len(ahead) > AHEAD:
+                    yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
