@@ -13,7 +13,7 @@ from eggseg import cli
 from eggseg.errors import InputError
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {},
+    "quick": {"image_size": 384, "epochs": 20},
     "default": {},
     "best": {},
 }
@@ -49,7 +49,7 @@ class Config:
     """Settings for about 10 or 30 minutes on two processor cores, or for hours or a GPU; other flags overrule them."""
     encoder: Literal[
         "plain", "efficientnet_lite0", "mobilenet_v3", "efficientnet_v2_b0", "resnet50", "convnext_tiny"
-    ] = "plain"
+    ] = "efficientnet_lite0"
     """The network's way down: plain is the U-Net's own, the others are known networks."""
     encoder_weights: str = "imagenet"
     """What the encoder begins with: imagenet, none, or a file of weights."""
@@ -61,12 +61,12 @@ class Config:
     """Epochs for which all of a pretrained encoder stays as it was learned."""
     image_size: int = 400
     """Side of the square that the network sees, pixels."""
-    base_filters: int = 16
-    """Filters of the network at its first level; each level down has twice as many."""
+    base_filters: int = 32
+    """Filters of the way back at the finest level, and of the plain way down; each level down has twice as many."""
     depth: int = 4
-    """Number of times that the network halves the picture."""
+    """Number of times that the plain encoder halves the picture after its stem."""
     stem_stride: int = 2
-    """Stride of the first convolution, network pixels: 1 is the U-Net of the paper, 2 is much faster."""
+    """Stride of the plain encoder's first convolution: 1 is the U-Net of the paper, 2 is much faster."""
     dropout: float = 0.0
     """Share of the features dropped at the bottom of the network, 0 to below 1."""
 
@@ -85,7 +85,7 @@ class Config:
     """Passes over the training photos."""
     batch_size: int = 8
     """Photos in a step, over all GPUs together."""
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
     """Highest learning rate of AdamW, per step."""
     weight_decay: float = 1e-2
     """Weight decay of AdamW, per step and learning rate."""
@@ -93,7 +93,7 @@ class Config:
     """Epochs over which the learning rate rises, before it falls as a cosine."""
     ema_decay: float = 0.99
     """Share of the averaged weights that each step keeps; the averages are what is measured and exported."""
-    dice: float = 0.0
+    dice: float = 0.5
     """Weight of the soft Dice term beside the cross-entropy; 0 is the cross-entropy alone."""
     augment: float = 0.6
     """Strength of the augmentation: 0 is none, 1 the full range of turns, zooms, shifts and colours."""

