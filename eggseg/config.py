@@ -93,7 +93,7 @@ class Config:
     """Epochs over which the learning rate rises, before it falls as a cosine."""
     ema_decay: float = 0.99
     """Share of the averaged weights that each step keeps; the averages are what is measured and exported."""
-    dice: float = 0.5
+    dice: float = 1.0
     """Weight of the soft Dice term beside the cross-entropy; 0 is the cross-entropy alone."""
     augment: float = 0.6
     """Strength of the augmentation: 0 is none, 1 the full range of turns, zooms, shifts and colours."""
