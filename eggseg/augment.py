@@ -60,14 +60,13 @@ def draw(seed: tf.Tensor, size: int, strength: float = 1.0) -> Draw:
 
 def apply_to_image(draw: Draw, image: tf.Tensor) -> tf.Tensor:
     """Augment (size, size, 3) uint8 to float32 in 0..255; what lies outside is black."""
-    # 256 levels a channel are fewer than a photo's pixels: a table spares most of the powers.
-    levels = tf.linspace(0.0, 1.0, 256)[:, None]
-    curve = 255 * tf.pow(levels, draw.gamma) * draw.gain  # (256, 3)
-    light = tf.gather(tf.reshape(curve, [-1]), 3 * tf.cast(image, tf.int32) + tf.range(3))
-    light = _transform(draw, light, "BILINEAR", 0.0)
-    grey = tf.reduce_mean(light, axis=-1, keepdims=True)
-    grain = draw.noise * tf.random.stateless_normal(tf.shape(grey), draw.seed)
-    return tf.clip_by_value(grey + grain + (light - grey) * draw.saturation, 0, 255)
+    # 256 levels are fewer than a photo's pixels: a table spares most of the powers.
+    curve = 255 * tf.pow(tf.linspace(0.0, 1.0, 256), draw.gamma)
+    light = _transform(draw, tf.gather(curve, tf.cast(image, tf.int32)), "BILINEAR", 0.0)
+    # One product for gain and saturation: each channel's own light, and what it gives to the grey of all three.
+    mix = draw.gain[:, None] * (draw.saturation * tf.eye(3) + (1 - draw.saturation) / 3)
+    grain = draw.noise * tf.random.stateless_normal((*image.shape[:2], 1), draw.seed)
+    return tf.clip_by_value(tf.matmul(light, mix) + grain, 0, 255)
 
 
 def apply_to_ids(draw: Draw, ids: tf.Tensor) -> tf.Tensor:

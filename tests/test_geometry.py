@@ -138,6 +138,14 @@ def test_a_photo_of_the_squares_own_size_is_left_as_it_is(labels):
     np.testing.assert_array_equal(letterbox(photo, 65, labels=labels), photo)
 
 
+@settings(deadline=None, max_examples=60)
+@given(photo_sizes, sides)
+def test_photos_are_resized_as_tensorflow_resizes_them(photo_size, size):
+    top, bottom, left, right = inner_box(*photo_size, size)
+    expected = tf.round(tf.image.resize(noise(*photo_size), (bottom - top, right - left), antialias=True))
+    np.testing.assert_array_equal(letterbox(noise(*photo_size), size)[top:bottom, left:right], expected)
+
+
 def test_a_photo_is_averaged_when_it_shrinks():
     stripes = np.tile(np.array([[0], [255]], np.uint8), (64, 128))[..., None]
     inside = letterbox(stripes, 16).numpy()[2:-2]

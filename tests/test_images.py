@@ -5,9 +5,10 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.geometry import letterbox
 from eggseg.images import decode, decode_pair, overlay
 
 
@@ -94,27 +95,79 @@ def eagerly(function, *data):
 class TestDecodePair:
     @pytest.mark.parametrize("tag", [6, 8])
     def test_a_mask_that_fits_the_upright_photo_is_taken_as_it_is(self, run, tag):
-        image, values = run(decode_pair, turned(photo(37, 21), tag), encoded(mask(21, 37), "PNG"))
+        image, values, _ = run(decode_pair, turned(photo(37, 21), tag), encoded(mask(21, 37), "PNG"))
         assert image.shape == (37, 21, 3)
         np.testing.assert_array_equal(values[..., 0], np.asarray(mask(21, 37)))
 
     @pytest.mark.parametrize(("tag", "turn"), [(6, Image.Transpose.ROTATE_270), (8, Image.Transpose.ROTATE_90)])
     def test_a_mask_that_fits_the_stored_photo_is_turned_with_it(self, run, tag, turn):
-        image, values = run(decode_pair, turned(photo(37, 21), tag), encoded(mask(37, 21), "PNG"))
+        image, values, _ = run(decode_pair, turned(photo(37, 21), tag), encoded(mask(37, 21), "PNG"))
         assert image.shape == (37, 21, 3)
         np.testing.assert_array_equal(values[..., 0], np.asarray(mask(37, 21).transpose(turn)))
 
     @pytest.mark.parametrize("tag", [1, 6])
     def test_a_mask_that_fits_neither_comes_back_as_stored(self, run, tag):
-        _, values = run(decode_pair, turned(photo(37, 21), tag), encoded(mask(36, 21), "PNG"))
+        _, values, _ = run(decode_pair, turned(photo(37, 21), tag), encoded(mask(36, 21), "PNG"))
         np.testing.assert_array_equal(values[..., 0], np.asarray(mask(36, 21)))
 
     def test_a_coloured_mask_is_one_channel_of_its_values(self, run):
-        image, values = run(decode_pair, encoded(photo(37, 21), "PNG"), encoded(mask(37, 21).convert("RGB"), "PNG"))
+        image, values, _ = run(decode_pair, encoded(photo(37, 21), "PNG"), encoded(mask(37, 21).convert("RGB"), "PNG"))
         np.testing.assert_array_equal(image, np.asarray(photo(37, 21)))
         assert values.shape == (21, 37, 1)
         assert values.dtype == tf.uint8
         np.testing.assert_array_equal(values[..., 0], np.asarray(mask(37, 21)))
+
+
+LARGE = {
+    "landscape": (encoded(photo(320, 240), "JPEG", quality=90), 4),
+    "progressive": (encoded(photo(320, 240), "JPEG", quality=90, progressive=True), 4),
+    "grey": (encoded(photo(240, 320).convert("L"), "JPEG"), 4),
+    "huge": (encoded(photo(1600, 16), "JPEG"), 8),
+    "only just": (encoded(photo(160, 128), "JPEG"), 2),
+    "too small for it": (encoded(photo(158, 128), "JPEG"), 1),
+    "one side only halves": (encoded(photo(320, 250), "JPEG"), 2),
+    "odd": (encoded(photo(321, 240), "JPEG"), 1),
+    "png": (encoded(photo(320, 240), "PNG"), 1),
+}
+
+
+@pytest.mark.parametrize(("data", "ratio"), LARGE.values(), ids=LARGE.keys())
+def test_a_jpeg_far_larger_than_its_square_is_decoded_smaller(data, ratio):
+    whole = decode(tf.constant(data))
+    pixels = decode(tf.constant(data), 80)
+    assert pixels.shape == (whole.shape[0] // ratio, whole.shape[1] // ratio, 3)
+    np.testing.assert_array_equal(in_map(lambda file: decode(file, 80), data), pixels)
+    if ratio == 1:
+        np.testing.assert_array_equal(pixels, whole)
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+@pytest.mark.parametrize("size", [(640, 480), (488, 640), (1200, 24)])
+def test_a_photo_decoded_smaller_makes_the_same_square(size, tag):
+    picture = photo(*size).filter(ImageFilter.GaussianBlur(2))
+    data = tf.constant(turned(picture, tag))
+    square, reduced = (letterbox(decode(data, side), 75).numpy().astype(int) for side in (None, 75))
+    assert decode(data, 75).shape != decode(data).shape
+    np.testing.assert_array_equal(reduced.any(-1), square.any(-1), "the padding is the same")
+    assert np.abs(reduced - square).max() <= 8
+    assert np.abs(reduced - square).mean() <= 0.6
+
+
+@pytest.mark.parametrize("tag", [1, 6])
+@pytest.mark.parametrize(("width", "height", "turns"), [(320, 240, True), (240, 320, False)])
+def test_a_mask_is_whole_and_turned_beside_a_photo_decoded_smaller(tag, width, height, turns):
+    data = turned(photo(320, 240), tag)
+    image, values, shape = eagerly(lambda *pair: decode_pair(*pair, 80), data, encoded(mask(width, height), "JPEG"))
+    upright = (240, 320) if tag == 1 else (320, 240)
+    assert tuple(shape) == upright
+    assert image.shape == (upright[0] // 4, upright[1] // 4, 3)
+    assert values.shape[:2] == (upright if tag == 6 or turns else (height, width))
+
+
+@pytest.mark.parametrize("cut", [200, 3000])
+def test_a_jpeg_that_is_cut_is_refused_at_any_size(cut):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode(tf.constant(encoded(photo(320, 240), "JPEG")[:cut]), 80)
 
 
 def test_overlay_tints_the_classes_and_leaves_the_background():

@@ -1,0 +1,155 @@
+"""How fast photos become squares, and whether training waits for them.
+
+    python benchmarks/data_speed.py [DATA] [--size 400]
+
+DATA is a folder with images/ and masks/, `$EGGSEG_DATA/train` if not given; where there are no photos, some are made
+up. The rows are measured in turns, one fresh pass over all files each, with the files in the system's page cache. To
+compare with PyTorch: `pip install -r benchmarks/requirements.txt`. Prints a Markdown table: photos a second by the
+clock and a second of processor time, which other work on the machine disturbs less; ratios are of both, in that order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import itertools
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from eggseg import data, pairs, synthetic
+from eggseg.classes import EGGS_AND_PANS
+from eggseg.geometry import letterbox
+from eggseg.images import decode
+from eggseg.pairs import Pair
+
+DATA = "../shared/data/eggs-and-pans"
+PLAIN, LOADER = "plain decoding, no resizing", "DataLoader with Pillow, photos"
+ROUNDS = 5
+BATCH = 8
+STEP, STEPS = 0.5, 20
+"""How long a made-up training step keeps the processor busy, seconds, and how many of them are waited for."""
+
+Seconds = tuple[float, float]
+"""By the clock, and of processor time."""
+
+
+def timed(work: Callable[[], object]) -> Seconds:
+    start, used = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - start, time.process_time() - used
+
+
+def mapped(paths: list[Path], function: Callable[[tf.Tensor], tf.Tensor]) -> None:
+    """Apply `function` to the bytes of all files, as `data.read` does, and throw the results away."""
+    names = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
+    for _ in names.map(lambda name: function(tf.io.read_file(name)), num_parallel_calls=tf.data.AUTOTUNE):
+        pass
+
+
+def plain_decode(file: tf.Tensor) -> tf.Tensor:
+    """The limit: TensorFlow's decoders and nothing else."""
+    return tf.cond(
+        tf.io.is_jpeg(file), lambda: tf.io.decode_jpeg(file, channels=3), lambda: tf.io.decode_png(file, channels=3)
+    )
+
+
+def pillow_loader(paths: list[Path], size: int) -> Seconds:
+    script = Path(__file__).with_name("pillow_loader.py")
+    args = [sys.executable, str(script), str(size), *map(str, paths)]
+    clock, used = subprocess.run(args, capture_output=True, text=True, check=True).stdout.split()
+    return float(clock), float(used)
+
+
+def passes(found: list[Pair], size: int) -> dict[str, list[Seconds]]:
+    """What a fresh pass over the files takes, in each of the ways in turns."""
+    paths = [pair.image for pair in found]
+    works: dict[str, Callable[[], Seconds]] = {
+        PLAIN: lambda: timed(lambda: mapped(paths, plain_decode)),
+        "eggseg, photos": lambda: timed(lambda: mapped(paths, lambda file: letterbox(decode(file, size), size))),
+        "eggseg, photos and masks": lambda: timed(lambda: data.read(found, size, EGGS_AND_PANS)),
+    }
+    if importlib.util.find_spec("torch"):
+        works[LOADER] = lambda: pillow_loader(paths, size)
+    turns = [{name: work() for name, work in works.items()} for _ in range(ROUNDS)]
+    return {name: [turn[name] for turn in turns] for name in works}
+
+
+def rows(files: str, count: int, times: dict[str, list[Seconds]]) -> list[str]:
+    """Lines of the table: rates, and how many times those of plain decoding and of the DataLoader they are."""
+    rates = {name: count / np.median(seconds, axis=0) for name, seconds in times.items()}  # (2,) each
+
+    def compared(rate: np.ndarray, other: str) -> str:
+        return " / ".join(f"{ratio:.2f}" for ratio in rate / rates[other]) if other in rates else ""
+
+    return [
+        f"| {files} | {name} | {rate[0]:.0f} | {rate[1]:.0f} | {compared(rate, PLAIN)} | {compared(rate, LOADER)} |"
+        for name, rate in rates.items()
+    ]
+
+
+def epoch(batches: tf.data.Dataset, count: int) -> None:
+    for _ in itertools.islice(batches, count):
+        pass
+
+
+def waiting(batches: tf.data.Dataset) -> float:
+    """The share of its time that a training loop waits for batches, the first of which it has."""
+    matrix = tf.random.normal((1024, 1024))
+    batch = iter(batches)
+    next(batch)
+    waited, start = 0.0, time.perf_counter()
+    for _ in range(STEPS):
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < STEP:
+            tf.linalg.matmul(matrix, matrix).numpy()
+        begin = time.perf_counter()
+        next(batch)
+        waited += time.perf_counter() - begin
+    return waited / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, nargs="?", default=Path(os.environ.get("EGGSEG_DATA", DATA), "train"))
+    parser.add_argument("--size", type=int, default=400, help="side of the square, pixels")
+    args = parser.parse_args()
+    if not importlib.util.find_spec("torch"):
+        print("no PyTorch to compare with: pip install -r benchmarks/requirements.txt\n")
+
+    with tempfile.TemporaryDirectory() as made_up:
+        real = (args.data / "images").is_dir()
+        folder = args.data if real else Path(made_up, "scenes")
+        if not real:
+            synthetic.main([str(folder), "--count", "100"])
+        found = pairs.find(folder)
+        jpegs = [pair for pair in found if pair.image.suffix.lower() != ".png"]
+        table = rows("all", len(found), passes(found, args.size))
+        table += rows("JPEG", len(jpegs), passes(jpegs, args.size))
+        squares = data.read(found, args.size, EGGS_AND_PANS)
+
+    everything, steps = list(range(len(found))), len(found) // BATCH
+    plain = data.plain_batches(squares, everything, batch_size=BATCH)
+    augmented = data.train_batches(squares, everything, batch_size=BATCH, seed=0, strength=1.0)
+    table += rows("in memory", steps * BATCH, {
+        "as they are": [timed(lambda: epoch(plain, steps)) for _ in range(ROUNDS)],
+        "augmented": [timed(lambda: epoch(augmented, steps)) for _ in range(ROUNDS)],
+    })  # fmt: skip
+    print(f"{platform.machine()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}, {len(found)} ", end="")
+    print(f"{'real' if real else 'made-up'} photos, squares of {args.size} pixels, medians of {ROUNDS} passes\n")
+    print("| files | what | a second | a second of processor time | times plain decoding | times the DataLoader |")
+    print("|---" * 6 + "|")
+    print("\n".join(table))
+    print(f"\nof a loop with steps of {1000 * STEP:.0f} ms and batches of {BATCH}, {waiting(augmented):.2%} is waiting")
+
+
+if __name__ == "__main__":
+    main()
