@@ -81,8 +81,16 @@ test: lint  ## style, types, and the tests that need nothing but this checkout
 test-full: .venv/installed-test  ## the tests that take long, several processes, or the real photos at EGGSEG_DATA
 	$(BIN)/python -m pytest -m "full or real"
 
-bench: .venv/installed  ## measure: see benchmarks/
-	$(BIN)/python benchmarks/predict_speed.py
+bench: .venv/installed  ## measure speed, on an idle machine, into benchmarks/README.md
+	@# What cannot be had is left out of the tables.
+	-$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@mkdir -p build
+	@{ printf '# How fast it is\n\nWritten by `make bench`. '; $(BIN)/python benchmarks/machine.py; \
+		for name in predict_speed train_speed data_speed; do \
+			printf '\n## `python benchmarks/%s.py`\n\n' $$name; \
+			TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python benchmarks/$$name.py; \
+		done; } > build/bench.md
+	mv build/bench.md benchmarks/README.md
 
 clean:  ## remove what the other targets made, but for the environment
 	rm -rf build

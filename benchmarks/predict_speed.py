@@ -1,76 +1,168 @@
-"""How long one photo takes, from its bytes to its mask, and where the time goes.
+"""Photos to mask files of their own size: how fast `eggseg predict` is, beside PyTorch and ONNX Runtime.
 
-    python benchmarks/predict_speed.py
+    python benchmarks/predict_speed.py [PHOTOS] [--run RUN]
 
-Photos are made up, the network's weights are random: neither changes the time. The rows of a photo are measured in
-turns, in one process, so that a machine that slows down slows all of them. Prints a Markdown table of medians.
+PHOTOS is a folder, by default the test photos at EGGSEG_DATA, else some that are made up. RUN is a run folder of
+eggseg.train whose network is taken; by default it is a new one, whose masks are poor but take as long. The others
+run the same network, exported from its twin (see twin.py), batch normalisation folded as in eggseg's own export, with
+the same work around it (see peers.py). All run in turns in one process, with all cores; the peak of the memory is that
+of another process for each, which does nothing else. Prints a Markdown table.
+
+Measure on an idle machine, or on one core (`taskset -c 0 python ...`): see train_speed.py.
 """
 
 from __future__ import annotations
 
-import platform
+import argparse
+import collections
+import functools
+import os
+import re
+import subprocess
+import sys
 import tempfile
-import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import tensorflow as tf
+from machine import WANTED, in_turns, table
+from PIL import Image
 
-from eggseg import export, hardware, scenes
+from eggseg import predict
 from eggseg.classes import EGGS_AND_PANS
-from eggseg.config import Config
-from eggseg.model import unet
-from eggseg.pictures import png
+from eggseg.pictures import listed
 
-SIZES = ((456, 256), (640, 480), (1280, 720), (4320, 2432))
-ROUNDS = 9
+Predict = Callable[[list[Path]], None]
 
-
-def milliseconds(works: list[Callable[[], object]]) -> list[float]:
-    """The median time of each of some works, done in turns after one turn that does not count."""
-    times = np.zeros((ROUNDS + 1, len(works)))
-    for turn in times:
-        for i, work in enumerate(works):
-            start = time.perf_counter()
-            work()
-            turn[i] = time.perf_counter() - start
-    return (1000 * np.median(times[1:], axis=0)).tolist()
+PEERS = {
+    "PyTorch, bfloat16": "torch_bfloat16",
+    "PyTorch, float32": "torch_float32",
+    "ONNX Runtime, float32": "onnx_float32",
+}
+ROUNDS = 3
+SINGLES = 15
+"""Rounds over all photos, and over a single one."""
+MADE_UP = ((640, 480),) * 12 + ((456, 256),) * 8 + ((1280, 720),) * 3 + ((4320, 2432),)
+"""Sizes of photos that are made up, in about the shares of the real ones."""
 
 
-def jpeg(size: tuple[int, int]) -> bytes:
-    return tf.io.encode_jpeg(scenes.draw(0, 0, size)[0]).numpy()
+def eggseg_predict(folder: Path) -> Predict:
+    from eggseg.export import load
+
+    segmenter = load(folder / "saved_model")
+    settings = predict.Settings((), folder, folder / "eggseg", overwrite=True)
+    return lambda photos: collections.deque(
+        predict.predict(segmenter, {path.name: path for path in photos}, settings), maxlen=0
+    )
+
+
+def peer_predict(name: str, folder: Path, size: int) -> Predict:
+    import peers
+
+    network, out = getattr(peers, PEERS[name])(folder), folder / PEERS[name]
+    out.mkdir(exist_ok=True)
+    return lambda photos: peers.predict(network, photos, out, size, EGGS_AND_PANS.value_of_id)
+
+
+def prepare(run: Path | None, folder: Path) -> tuple[list[str], int]:
+    """Export the network to `folder` for all that can be measured here; their names, and the network's size."""
+    from eggseg import export, learning
+    from eggseg.callbacks import AVERAGED
+    from eggseg.config import Config
+    from eggseg.hardware import cpu_has_bfloat16
+    from eggseg.normalization import folded
+
+    config = Config.from_args(["--config", str(run / "config.json")] if run else [])
+    network = learning.network(config, EGGS_AND_PANS)
+    if run:
+        network.load_weights(run / AVERAGED)
+    export.save(network, EGGS_AND_PANS, {}, folder / "saved_model" / "1")
+    names = ["eggseg"]
+    try:
+        import torch
+        from twin import twin
+
+        module = twin(folded(network)).eval()
+        torch.save(module, folder / "twin.pt")
+        names += ["PyTorch, bfloat16"] * cpu_has_bfloat16() + ["PyTorch, float32"]
+        import onnxruntime  # noqa: F401
+
+        example = torch.zeros(1, 3, config.image_size, config.image_size)
+        with warnings.catch_warnings():
+            # The exporter that needs no further packages is called the old one.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(module, (example,), folder / "twin.onnx", input_names=["image"], dynamo=False)
+        names.append("ONNX Runtime, float32")
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is missing; {WANTED}", file=sys.stderr)
+    return names, config.image_size
+
+
+def made_up(folder: Path) -> Path:
+    from eggseg import scenes
+
+    folder.mkdir()
+    for i, size in enumerate(MADE_UP):
+        Image.fromarray(scenes.draw(0, i, size)[0]).save(folder / f"{i}.{'png' if i % 2 else 'jpg'}")
+    return folder
+
+
+def predictor(name: str, folder: Path, size: int) -> Predict:
+    return eggseg_predict(folder) if name == "eggseg" else peer_predict(name, folder, size)
+
+
+def peak_memory(*command: object) -> float:
+    """Megabytes that a process takes at most which does nothing but predict all photos."""
+    done = subprocess.run([sys.executable, __file__, *map(str, command)], check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
+def alone(photos: list[Path], name: str, folder: Path, size: int) -> None:
+    """What `peak_memory` runs."""
+    predictor(name, folder, size)(photos)
+    # Not `getrusage`, which counts what the parent had at the fork.
+    print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
+
+
+def compare(folder: Path, given: Path | None, run: Path | None) -> None:
+    """Measure all that can be, with exports in `folder`, and print the table."""
+    real = Path(os.environ.get("EGGSEG_DATA", "data"), "test", "images")
+    photos = given or (real if real.is_dir() else made_up(folder / "photos"))
+    paths = listed(photos)
+    names, size = prepare(run, folder)
+    predictors = {name: predictor(name, folder, size) for name in names}
+    sizes = [Image.open(path).size for path in paths]
+    usual = collections.Counter(sizes).most_common(1)[0][0]
+    single = [paths[sizes.index(usual)]]
+    whole = in_turns({name: functools.partial(p, paths) for name, p in predictors.items()}, ROUNDS)
+    one = in_turns({name: functools.partial(p, single) for name, p in predictors.items()}, SINGLES)
+    print(f"{len(paths)} photos, network of {size} pixels.\n")
+    header = ["", "photos/s", "time / eggseg's", f"ms for one of {usual[0]}x{usual[1]}", "peak memory, MB"]
+    rows = [
+        [
+            name,
+            f"{len(paths) / whole[name]:.1f}",
+            f"{whole[name] / whole['eggseg']:.2f}",
+            f"{1000 * one[name]:.0f}",
+            f"{peak_memory(photos, '--alone', name, folder, size):.0f}",
+        ]
+        for name in names
+    ]
+    print(table(header, rows))
 
 
 def main() -> None:
-    config = Config()
-    network = unet(config.image_size, len(EGGS_AND_PANS), base_filters=config.base_filters, depth=config.depth,
-                   stem_stride=config.stem_stride)  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        export.save(network, EGGS_AND_PANS, {}, Path(folder, "1"))
-        precisions = ("float32", "bfloat16") if hardware.cpu_has_bfloat16() else ("float32",)
-        photos = {size: jpeg(size) for size in SIZES}
-        models = {}
-        for precision in precisions:
-            models[precision] = export.load(folder, precision)  # type: ignore[arg-type]
-            # Traced while its precision is set: the setting is the process's, not the model's.
-            frame = models[precision].decode(photos[SIZES[0]])
-            models[precision].class_ids(frame)
-            models[precision](frame)
-
-    print(f"{platform.machine()}, TensorFlow {tf.__version__}, network of {config.image_size} pixels, ms a photo\n")
-    print(
-        "| photo | decode | " + " | ".join(f"class ids, {p} | with probabilities, {p}" for p in precisions) + " | PNG |"
-    )
-    print("|---" * (3 + 2 * len(precisions)) + "|")
-    for (width, height), data in photos.items():
-        frame = models["float32"].decode(data)
-        mask = EGGS_AND_PANS.paint(models["float32"].class_ids(frame))
-        works = [lambda data=data: models["float32"].decode(data)]
-        for precision in precisions:
-            works += [lambda m=models[precision], f=frame: m.class_ids(f), lambda m=models[precision], f=frame: m(f)]
-        works += [lambda mask=mask: png(mask)]
-        print(f"| {width}x{height} | " + " | ".join(f"{t:.1f}" for t in milliseconds(works)) + " |")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, nargs="?", help="a folder of photos")
+    parser.add_argument("--run", type=Path, help="a run folder of eggseg.train")
+    parser.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.alone:
+        name, folder, size = args.alone
+        alone(listed(args.photos), name, Path(folder), int(size))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            compare(Path(folder), args.photos, args.run)
 
 
 if __name__ == "__main__":

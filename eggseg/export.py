@@ -24,6 +24,7 @@ from eggseg.errors import InputError
 from eggseg.files import read_json
 from eggseg.geometry import letterbox, restore
 from eggseg.images import decode
+from eggseg.normalization import folded
 
 SETTINGS = "eggseg.json"
 """Name of the file among the SavedModel's assets that holds class table and settings."""
@@ -87,7 +88,8 @@ def save(
 ) -> None:
     """Write the SavedModel of a float32 network to `folder`, whole or not at all; one that is there is replaced.
 
-    With test-time augmentation, `tta`, it averages the scores of each photo and of its mirror image.
+    Its batch normalisation is folded away. With test-time augmentation, `tta`, it averages the scores of each photo
+    and of its mirror image.
     """
     if network.compute_dtype != "float32":
         raise ValueError(f"the exported network computes in float32, this one in {network.compute_dtype}")
@@ -95,7 +97,7 @@ def save(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
         asset = Path(temporary, SETTINGS)
         asset.write_text(json.dumps({"classes": classes.to_json(), "settings": settings}, indent=2))
-        graph = Graph(network, classes, tta=tta)
+        graph = Graph(folded(network), classes, tta=tta)
         graph.settings = tf.saved_model.Asset(str(asset))
         signatures = {
             "serving_default": graph.serve,

@@ -82,6 +82,7 @@ def _way_down(
     return inputs, [*features, _block(x, base_filters << depth, "bottom")]
 
 
+@keras.saving.register_keras_serializable("eggseg")
 class _MostlyBackground(keras.initializers.Initializer):
     """Biases, (classes,), that give the background about nine tenths."""
 

@@ -149,6 +149,21 @@ def test_saving_replaces_an_earlier_model_whole(tmp_path: Path) -> None:
     assert eggseg.load(folder).settings == {"image_size": 16}
 
 
+def test_the_exported_network_computes_what_was_trained(tmp_path: Path) -> None:
+    network = unet(48, 3, base_filters=4, depth=2)
+    rng = np.random.default_rng(0)
+    for layer in network.layers:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+    export.save(network, EGGS_AND_PANS, {}, tmp_path / "1")
+    image = rng.integers(0, 256, (48, 48, 3), np.uint8)
+    _, probabilities = eggseg.load(tmp_path, "float32")(image)
+    logits = network(image[None].astype(np.float32), training=False)[0]
+    np.testing.assert_allclose(probabilities, tf.nn.softmax(logits), atol=1e-4)
+    graph = (tmp_path / "1" / "saved_model.pb").read_bytes()
+    assert b"FusedBatchNorm" not in graph
+
+
 def test_only_float32_networks_are_exported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="computes in float32, this one in bfloat16"):
         export.save(unet(16, 3, base_filters=2, depth=1, policy="mixed_bfloat16"), EGGS_AND_PANS, {}, tmp_path / "1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,37 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(
     assert errors[1] == f"error: {folder / 'empty.png'} is empty (0 bytes)"
     assert errors[2].startswith(f"error: {folder / 'text.jpg'} is no picture: it begins with b'not a photo'")
     assert files(tmp_path / "out") == ["masks/whole.jpg.png", "summary.csv"]
+
+
+def test_the_summary_keeps_the_order_and_loses_none(run_dir: Path, tmp_path: Path) -> None:
+    names = [f"{i:02}.png" for i in range(20)]
+    for i, name in enumerate(names):
+        # The first are the largest, so that later ones are done before them.
+        photo(tmp_path / "in" / name, (1200 - 60 * i, 800)) if i != 10 else (tmp_path / "in" / name).write_text("none")
+    assert predict.main(args(run_dir, tmp_path / "out", tmp_path / "in")) == 1
+    names.remove("10.png")
+    rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").read_text().splitlines()))
+    assert [row["file"] for row in rows] == names
+    assert files(tmp_path / "out" / "masks") == [f"{name}.png" for name in names]
+    assert all(float(row["seconds"]) > 0 for row in rows)
+
+
+def test_an_interruption_leaves_the_photos_that_have_not_begun(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(50):
+        photo(tmp_path / "in" / f"{i}.png")
+    begun = []
+
+    def interrupted(segmenter: object, name: str, *_: object) -> str:
+        begun.append(name)
+        time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "_predict_one", interrupted)
+    assert predict.main(args(run_dir, tmp_path / "out", tmp_path / "in")) == 130
+    assert capsys.readouterr().err.endswith("stopped\n")
+    assert len(begun) < 20
 
 
 def test_nothing_is_overwritten_unless_told(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

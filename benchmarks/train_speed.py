@@ -1,0 +1,151 @@
+"""Photos per second of a training step, beside PyTorch's with the same network and beside what the processor can do.
+
+    python benchmarks/train_speed.py [--encoder NAME, or any other setting of eggseg.train]
+
+One batch is repeated, so that the step alone is measured: forward, loss, backward and AdamW. eggseg's is `model.fit` as
+training calls it, with its metric and its averaged weights. PyTorch's is its twin (see twin.py) under bfloat16 autocast
+in the `channels_last` layout, with cross-entropy that ignores VOID, clipped gradients and the fused AdamW, which was
+faster than the one for each. Everything runs in turns in one process, with all cores. Prints a Markdown table.
+
+Where other programs run as well, PyTorch's threads wait for each other and lose more than TensorFlow's: measure on a
+machine that is idle, or compare on one core, as in `taskset -c 0 python benchmarks/train_speed.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from machine import WANTED, in_turns, table
+
+from eggseg import hardware, learning
+from eggseg.callbacks import AveragedWeights
+from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.config import Config
+
+try:
+    import torch
+    from twin import twin
+except ModuleNotFoundError:
+    torch = None
+
+STEPS = 8
+"""Steps of a turn."""
+ROUNDS = 5
+SIDE = 4096
+"""Side of the matrices whose product tells what the processor can do."""
+
+
+def flops(network: keras.Model) -> int:
+    """Floating-point operations of a training step, for each photo.
+
+    Only convolutions are counted, two operations for each multiplication. A convolution is computed up to three times:
+    forward; backward for its kernel, unless that is frozen; and backward for its input, if anything before it learns.
+    """
+    total, learning = 0, set()
+    for layer in network.layers:
+        if isinstance(layer, layers.InputLayer):
+            continue
+        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+        after_learning = any(tensor._keras_history.operation.name in learning for tensor in inputs)
+        learns = bool(layer.trainable_weights)
+        if learns or after_learning:
+            learning.add(layer.name)
+        total += _forward(layer) * (1 + learns + after_learning)
+    return total
+
+
+def _forward(layer: layers.Layer) -> int:
+    """Floating-point operations of a layer, forward, for one photo."""
+    if isinstance(layer, layers.Conv2DTranspose):
+        pixels = layer.input.shape[1:3]
+    elif isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
+        pixels = layer.output.shape[1:3]
+    else:
+        return 0
+    return int(2 * np.prod(pixels) * np.prod(layer.kernel.shape))
+
+
+def eggseg_turn(model: keras.Model, images: np.ndarray, truth: np.ndarray, config: Config) -> Callable[[], object]:
+    batches = tf.data.Dataset.from_tensors((images, truth)).repeat()
+    averaged = AveragedWeights(model, config.ema_decay)
+    return lambda: model.fit(batches, steps_per_epoch=STEPS, callbacks=[averaged], verbose=0, shuffle=False)
+
+
+def torch_turn(model: keras.Model, images: np.ndarray, truth: np.ndarray, config: Config) -> Callable[[], object]:
+    module = twin(model).train()
+    learning = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learning, config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    # A view: (n, 3, h, w) by its shape, pixel after pixel in memory, which is what `channels_last` means.
+    images, truth = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(truth).long()
+
+    def turn() -> None:
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=hardware.cpu_has_bfloat16()):
+                logits = module(images)
+            torch.nn.functional.cross_entropy(logits, truth, ignore_index=VOID).backward()
+            torch.nn.utils.clip_grad_norm_(learning, 1.0)
+            optimizer.step()
+
+    return turn
+
+
+def products(precision: str) -> dict[str, Callable[[], object]]:
+    """Each library's product of two large matrices."""
+    a = tf.random.normal((SIDE, SIDE), dtype=precision)
+    works = {f"TensorFlow, {precision}": lambda: tf.matmul(a, a)}
+    if torch:
+        b = torch.randn(SIDE, SIDE, dtype=getattr(torch, precision))
+        works[f"PyTorch, {precision}"] = lambda: b @ b
+    return works
+
+
+def main() -> None:
+    config = Config.from_args()
+    tf.config.experimental.enable_op_determinism()  # as in training
+    keras.utils.set_random_seed(0)
+    model = learning.learner(config, EGGS_AND_PANS, STEPS)
+    rng = np.random.default_rng(0)
+    shape = (config.batch_size, config.image_size, config.image_size)
+    images = rng.uniform(0, 255, (*shape, 3)).astype(np.float32)
+    truth = rng.choice(np.array([0, 1, 2, VOID], np.uint8), shape)
+
+    turns = {"eggseg": eggseg_turn(model, images, truth, config)}
+    if torch:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        turns["PyTorch"] = torch_turn(model, images, truth, config)
+    else:
+        print(f"PyTorch is missing; {WANTED}", file=sys.stderr)
+    precisions = ("bfloat16", "float32") if hardware.cpu_has_bfloat16() else ("float32",)
+    peaks = {precision: products(precision) for precision in precisions}
+    seconds = in_turns(turns | {name: work for works in peaks.values() for name, work in works.items()}, ROUNDS)
+
+    peak = {precision: 2 * SIDE**3 / min(seconds[name] for name in works) for precision, works in peaks.items()}
+    step = config.batch_size * flops(model)
+    print(
+        f"Network `{config.encoder}` of {config.image_size} pixels, batches of {config.batch_size}: a step has "
+        f"{step / 1e9:.0f} GFLOP of convolutions. The faster product of two {SIDE}x{SIDE} matrices reaches "
+        + " and ".join(f"{p / 1e9:.0f} GFLOP/s in {name}" for name, p in peak.items())
+        + ".\n"
+    )
+    rows = [
+        [
+            name,
+            f"{config.batch_size * STEPS / seconds[name]:.1f}",
+            f"{seconds[name] / seconds['eggseg']:.2f}",
+            f"{1000 * seconds[name] / STEPS:.0f}",
+            *(f"{step * STEPS / seconds[name] / p:.0%}" for p in peak.values()),
+        ]
+        for name in turns
+    ]
+    print(table(["", "photos/s", "time / eggseg's", "ms a step", *(f"of {name}'s peak" for name in peak)], rows))
+
+
+if __name__ == "__main__":
+    main()
