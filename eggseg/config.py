@@ -99,6 +99,8 @@ class Config:
     """Strength of the augmentation: 0 is none, 1 the full range of turns, zooms, shifts and colours."""
     keep: Literal["last", "best"] = "last"
     """Which epoch is exported; the best by validation mIoU was chosen by the photos that it is then measured on."""
+    paste: float = 0.0
+    """Share of the training photos onto which the eggs and pans of another are pasted, 0 to 1."""
     patience: int = 0
     """Epochs without a better validation mIoU after which training stops; 0 goes on to the end."""
 
@@ -134,6 +136,7 @@ class Config:
             ("encoder_rate", self.encoder_rate >= 0, "at least 0"),
             ("frozen_levels", 0 <= self.frozen_levels <= 4, "0 to 4"),
             ("frozen_epochs", self.frozen_epochs >= 0, "at least 0"),
+            ("paste", 0 <= self.paste <= 1, "0 to 1"),
             ("augment", 0 <= self.augment <= 2, "0 to 2"),
             ("patience", self.patience >= 0, "at least 0"),
             ("num_gpus", self.num_gpus >= -1, "-1 or more"),

@@ -95,11 +95,19 @@ def fits_in_memory(pairs: int, size: int) -> bool:
 
 
 def train_batches(
-    squares: Squares, indices: Sequence[int], *, batch_size: int, seed: int, strength: float, first_epoch: int = 0
+    squares: Squares,
+    indices: Sequence[int],
+    *,
+    batch_size: int,
+    seed: int,
+    strength: float,
+    paste: float = 0.0,
+    first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """Endless batches of augmented ((b, size, size, 3) float32 in 0..255, (b, size, size) uint8 class ids).
 
-    An epoch is `len(indices) // batch_size` batches. Its order and every augmentation are functions of (seed, epoch,
+    A share `paste` of the photos gets the objects of another one on top (Ghiasi et al. 2021, arXiv 2012.07177). An
+    epoch is `len(indices) // batch_size` batches. Its order and every augmentation are functions of (seed, epoch,
     photo), so that a run begun at `first_epoch` sees what an uninterrupted run would have seen.
     """
     size = squares.pixels.shape[1]
@@ -112,10 +120,21 @@ def train_batches(
         )
         return tf.data.Dataset.from_tensor_slices((tf.fill([whole], number), order[:whole]))
 
-    def augmented(number: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def one(random: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, ids = _square(squares, index)
-        draw = augment.draw(_mix(seed, number, index), size, strength)
+        draw = augment.draw(random, size, strength)
         return augment.apply_to_image(draw, image), augment.apply_to_ids(draw, ids)
+
+    def augmented(number: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        random = _mix(seed, number, index)
+        pair = one(random, index)
+        if not paste:
+            return pair
+        random = random + len(squares.pixels)  # no photo's own
+        chosen = tf.random.stateless_uniform((), random, 0, len(indices), tf.int32)
+        other = tf.gather(tf.constant(indices, tf.int64), chosen)
+        pastes = tf.random.stateless_uniform((), random) < paste
+        return tf.cond(pastes, lambda: augment.paste(one(random, other), pair), lambda: pair)
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
     batches = epochs.map(augmented, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)

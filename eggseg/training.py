@@ -128,7 +128,7 @@ def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Spli
     model.fit(
         endless.train_batches(config.scenes, config.image_size, **how)
         if config.scenes
-        else data.train_batches(squares, parts.train, **how),
+        else data.train_batches(squares, parts.train, paste=config.paste, **how),
         validation_data=val,
         initial_epoch=done,
         epochs=config.epochs,

@@ -220,15 +220,33 @@ def test_image_and_ids_of_a_batch_are_of_one_photo():
         np.testing.assert_array_equal(np.round(images[..., 0]).astype(int) % 3, ids)
 
 
+@pytest.mark.parametrize("paste", [0.0, 0.6])
 @pytest.mark.parametrize("first", [1, 2, 5])
-def test_a_run_begun_later_sees_what_the_uninterrupted_one_sees(first):
+def test_a_run_begun_later_sees_what_the_uninterrupted_one_sees(first, paste):
     squares = data.Squares(np.random.default_rng(0).integers(0, 3, (8, 17, 17, 4), np.uint8), (), ())
-    options = {"batch_size": 2, "seed": 3, "strength": 1.0}
+    options = {"batch_size": 2, "seed": 3, "strength": 1.0, "paste": paste}
     whole = epochs(squares, list(range(7)), first + 2, **options)
     later = epochs(squares, list(range(7)), 2, first_epoch=first, **options)
     for ours, theirs in zip(itertools.chain(*whole[first:]), itertools.chain(*later), strict=True):
         np.testing.assert_array_equal(ours[0], theirs[0])
         np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+def test_a_share_of_the_photos_gets_the_objects_of_those_that_are_trained_on():
+    # Each photo's upper half is an object; photo 3 is not trained on.
+    pixels = np.broadcast_to(10 * np.arange(1, 5, dtype=np.uint8)[:, None, None, None], (4, 16, 16, 4)).copy()
+    pixels[..., 3] = np.repeat([1, 0], 8)[:, None]
+    pixels[0, :8, :, 3] = 0
+    squares = data.Squares(pixels, (), ())
+    for paste, least, most in ((0.0, 0, 0), (0.5, 9, 32), (1.0, 28, 52)):
+        shown = [batch for epoch in epochs(squares, [0, 1, 2], 30, paste=paste) for batch in epoch]
+        images, ids = (np.concatenate(part) for part in zip(*shown, strict=True))
+        upper, lower = images[:, 0, 0, 0].round(), images[:, -1, 0, 0].round()
+        assert set(upper) | set(lower) == {10, 20, 30}
+        pasted = upper != lower
+        assert least <= pasted.sum() <= most, "four of nine lend and borrow something new"
+        assert (ids[pasted][:, :8] == 1).all()
+        assert (ids[:, 8:] == 0).all()
 
 
 def test_another_seed_gives_another_order_and_other_augmentations():
