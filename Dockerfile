@@ -3,5 +3,5 @@ FROM python:3.12-slim
 WORKDIR /opt/eggseg
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY eggseg eggseg
-RUN pip install --no-cache-dir .
+RUN pip install --no-cache-dir '.[pretrained]'
 ENTRYPOINT ["eggseg"]

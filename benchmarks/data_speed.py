@@ -14,7 +14,6 @@ import argparse
 import importlib.util
 import itertools
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from machine import WANTED, table
 
 from eggseg import data, pairs, synthetic
 from eggseg.classes import EGGS_AND_PANS
@@ -83,15 +83,15 @@ def passes(found: list[Pair], size: int) -> dict[str, list[Seconds]]:
     return {name: [turn[name] for turn in turns] for name in works}
 
 
-def rows(files: str, count: int, times: dict[str, list[Seconds]]) -> list[str]:
-    """Lines of the table: rates, and how many times those of plain decoding and of the DataLoader they are."""
+def rows(files: str, count: int, times: dict[str, list[Seconds]]) -> list[list[str]]:
+    """Rows of the table: rates, and how many times those of plain decoding and of the DataLoader they are."""
     rates = {name: count / np.median(seconds, axis=0) for name, seconds in times.items()}  # (2,) each
 
     def compared(rate: np.ndarray, other: str) -> str:
         return " / ".join(f"{ratio:.2f}" for ratio in rate / rates[other]) if other in rates else ""
 
     return [
-        f"| {files} | {name} | {rate[0]:.0f} | {rate[1]:.0f} | {compared(rate, PLAIN)} | {compared(rate, LOADER)} |"
+        [f"{files}, {name}", f"{rate[0]:.0f}", f"{rate[1]:.0f}", compared(rate, PLAIN), compared(rate, LOADER)]
         for name, rate in rates.items()
     ]
 
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=400, help="side of the square, pixels")
     args = parser.parse_args()
     if not importlib.util.find_spec("torch"):
-        print("no PyTorch to compare with: pip install -r benchmarks/requirements.txt\n")
+        print(f"PyTorch is missing; {WANTED}", file=sys.stderr)
 
     with tempfile.TemporaryDirectory() as made_up:
         real = (args.data / "images").is_dir()
@@ -132,23 +132,22 @@ def main() -> None:
             synthetic.main([str(folder), "--count", "100"])
         found = pairs.find(folder)
         jpegs = [pair for pair in found if pair.image.suffix.lower() != ".png"]
-        table = rows("all", len(found), passes(found, args.size))
-        table += rows("JPEG", len(jpegs), passes(jpegs, args.size))
+        shown = rows("all", len(found), passes(found, args.size))
+        shown += rows("JPEG", len(jpegs), passes(jpegs, args.size))
         squares = data.read(found, args.size, EGGS_AND_PANS)
 
     everything, steps = list(range(len(found))), len(found) // BATCH
     plain = data.plain_batches(squares, everything, batch_size=BATCH)
     augmented = data.train_batches(squares, everything, batch_size=BATCH, seed=0, strength=1.0)
-    table += rows("in memory", steps * BATCH, {
+    cached = {
         "as they are": [timed(lambda: epoch(plain, steps)) for _ in range(ROUNDS)],
         "augmented": [timed(lambda: epoch(augmented, steps)) for _ in range(ROUNDS)],
-    })  # fmt: skip
-    print(f"{platform.machine()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}, {len(found)} ", end="")
-    print(f"{'real' if real else 'made-up'} photos, squares of {args.size} pixels, medians of {ROUNDS} passes\n")
-    print("| files | what | a second | a second of processor time | times plain decoding | times the DataLoader |")
-    print("|---" * 6 + "|")
-    print("\n".join(table))
-    print(f"\nof a loop with steps of {1000 * STEP:.0f} ms and batches of {BATCH}, {waiting(augmented):.2%} is waiting")
+    }
+    shown += rows("in memory", steps * BATCH, cached)
+    print(f"{len(found)} {'real' if real else 'made-up'} photos, squares of {args.size} pixels.\n")
+    print(table(["", "a second", "a second of processor time", "times plain decoding", "times the DataLoader"], shown))
+    share = waiting(augmented)
+    print(f"\nOf a loop with steps of {1000 * STEP:.0f} ms and batches of {BATCH}, {share:.2%} is waiting.")
 
 
 if __name__ == "__main__":
