@@ -51,9 +51,13 @@ def eggseg_predict(folder: Path) -> Predict:
 
     segmenter = load(folder / "saved_model")
     settings = predict.Settings((), folder, folder / "eggseg", overwrite=True)
-    return lambda photos: collections.deque(
-        predict.predict(segmenter, {path.name: path for path in photos}, settings), maxlen=0
-    )
+
+    def run(photos: list[Path]) -> None:
+        for row in predict.predict(segmenter, {path.name: path for path in photos}, settings):
+            if isinstance(row, str):
+                raise RuntimeError(row)
+
+    return run
 
 
 def peer_predict(name: str, folder: Path, size: int) -> Predict:

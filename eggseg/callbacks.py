@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,6 +82,9 @@ class RunRecorder(keras.callbacks.Callback):
         self.keep = keep
         self.patience = patience
         self.rows: list[dict[str, float]] = []
+        self.begun = time.perf_counter()
+        self.before = 0.0
+        """Seconds that the run took before it was resumed."""
 
     @property
     def best(self) -> int:
@@ -116,7 +119,8 @@ class RunRecorder(keras.callbacks.Callback):
         if not path.exists():
             return 0
         with np.load(path) as state:
-            self.rows = json.loads(str(state["rows"]))
+            record = json.loads(str(state["record"]))
+            self.rows, self.before = record["rows"], record["seconds"]
             variables = self._variables()
             for name, variable in variables.items():
                 if name not in state or state[name].shape != tuple(variable.shape):
@@ -135,7 +139,8 @@ class RunRecorder(keras.callbacks.Callback):
 
     def _save_checkpoint(self) -> None:
         arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
-        arrays["rows"] = np.array(json.dumps(self.rows))
+        seconds = self.before + time.perf_counter() - self.begun
+        arrays["record"] = np.array(json.dumps({"rows": self.rows, "seconds": seconds}))
         with replacing(self.folder / CHECKPOINT) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
@@ -175,21 +180,3 @@ class Pictures(keras.callbacks.Callback):
         strips = np.concatenate([self.images.astype(np.uint8), palette[self.truth], palette[predicted]], axis=2)
         with self.writer.as_default():
             tf.summary.image("photo, truth, prediction", strips, step=self.epoch, max_outputs=len(strips))
-
-
-@keras.saving.register_keras_serializable("eggseg")
-class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises linearly over `warmup` steps and falls to 0 as a cosine over the rest of `steps`."""
-
-    def __init__(self, peak: float, warmup: int, steps: int) -> None:
-        self.peak, self.warmup, self.steps = peak, warmup, steps
-
-    def __call__(self, step: Any) -> tf.Tensor:
-        step = tf.cast(step, tf.float32)
-        rise = (step + 1) / max(1, self.warmup)
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        fall = 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(done, 0, 1)))
-        return self.peak * tf.where(step < self.warmup, rise, fall)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps}

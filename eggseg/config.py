@@ -15,9 +15,12 @@ from eggseg.errors import InputError
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"image_size": 384, "epochs": 20},
     "default": {},
-    "best": {},
+    "best": {"image_size": 512, "epochs": 120, "frozen_levels": 0, "augment": 0.8, "tta": True},
 }
 """Named sets of settings; the default one is what `Config` itself says."""
+
+CONFIG, METRICS = "config.json", "metrics.json"
+"""Of a run folder: how the model came to be, and how good it is."""
 
 
 # Defaults that read the environment are what SageMaker's containers set.
@@ -81,7 +84,7 @@ class Config:
     seed: int = 0
     """Seed of the split, the first weights, the order of the photos and their augmentation."""
 
-    epochs: int = 50
+    epochs: int = 40
     """Passes over the training photos."""
     batch_size: int = 8
     """Photos in a step, over all GPUs together."""
@@ -99,7 +102,7 @@ class Config:
     """Strength of the augmentation: 0 is none, 1 the full range of turns, zooms, shifts and colours."""
     keep: Literal["last", "best"] = "last"
     """Which epoch is exported; the best by validation mIoU was chosen by the photos that it is then measured on."""
-    paste: float = 0.0
+    paste: float = 0.5
     """Share of the training photos onto which the eggs and pans of another are pasted, 0 to 1."""
     patience: int = 0
     """Epochs without a better validation mIoU after which training stops; 0 goes on to the end."""
@@ -125,7 +128,9 @@ class Config:
             ("scenes", not (self.scenes and self.folds), "0 with --folds"),
             ("folds", self.folds == 0 or self.folds >= 2, "at least 2, or 0 for a single run"),
             ("fold", self.fold == "all" or self.folds > 0, "all where there are no --folds"),
+            ("fold", self.fold != "session" or self.split == "blocks", "a session held out beside --split blocks only"),
             ("fold", isinstance(self.fold, str) or 0 <= self.fold < self.folds, "all, session, or 0 to --folds - 1"),
+            ("seed", 0 <= self.seed < 2**31, "0 to 2147483647"),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("learning_rate", self.learning_rate > 0, "above 0"),
@@ -165,17 +170,6 @@ class Config:
 
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a run's settings, as JSON values, that a run which goes on from it must share."""
-    free = (
-        "data_dir",
-        "output_dir",
-        "export_dir",
-        "model_dir",
-        "overwrite",
-        "resume",
-        "init",
-        "cache",
-        "num_gpus",
-        "fold",
-        "tta",
-    )
+    places = {"data_dir", "output_dir", "export_dir", "model_dir", "init"}
+    free = places | {"overwrite", "resume", "profile", "fold", "tta", "cache", "num_gpus"}
     return {name: value for name, value in settings.items() if name not in free}

@@ -16,12 +16,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from eggseg.config import Config
+from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.errors import InputError
 from eggseg.files import read_json, write_json
 
-METRICS, SUMMARY = "metrics.json", "folds.json"
-FIGURES = ("mIoU", "IoU egg", "IoU pan", "mean Dice egg", "mean Dice pan", "minutes")
+SUMMARY = "folds.json"
 
 
 def run(config: Config) -> None:
@@ -29,52 +28,66 @@ def run(config: Config) -> None:
     if config.keep == "best":
         raise InputError("--keep best lets a fold choose the epoch that is measured on it: leave it out with --folds")
     if config.fold == "all":
-        for one in _runs(config):
-            if config.resume and (one.run_dir / METRICS).exists():
-                print(f"{one.run_dir} is done already")
-            else:
-                _train_apart(one)
+        left = [one for one in _runs(config) if not (config.resume and _is_done(one))]
+        for one in left:
+            _train_apart(one)
+        if left:
+            return  # the last of them has told the figures of all
     else:
-        from eggseg.training import run
+        from eggseg import training
 
-        run(config)
-    done = {one.run_dir.name: one.run_dir / METRICS for one in _runs(config)}
-    left = [name for name, path in done.items() if not path.exists()]
+        training.run(config)
+    _tell(config)
+
+
+def _tell(config: Config) -> None:
+    """Say which runs are left or, once all folds are done, print and write the figures of all."""
+    rows = {one.run_dir.name: _figures(read_json(one.run_dir / METRICS)) for one in _runs(config) if _is_done(one)}
+    left = [one.run_dir.name for one in _runs(config) if one.run_dir.name not in rows]
     if left:
         print(f"to do: {', '.join(left)}")
-        return
-    rows = {name: _figures(read_json(path)) for name, path in done.items()}
-    summary = _summary(rows)
-    write_json(config.output_dir / SUMMARY, summary)
-    _print(rows, summary)
+    if not set(left) - {"session"}:
+        summary = _summary(rows)
+        write_json(config.output_dir / SUMMARY, summary)
+        _print(rows, summary)
 
 
 def _runs(config: Config) -> list[Config]:
-    """A run for each fold and, where they are of blocks, one that holds out a whole camera session."""
+    """A run for each fold and, where they are of blocks, one that holds out whole camera sessions."""
     names = [*range(config.folds), *(["session"] if config.split == "blocks" else [])]
     return [dataclasses.replace(config, fold=name) for name in names]
+
+
+def _is_done(config: Config) -> bool:
+    """Whether the folder of a fold holds the figures of a run with these settings."""
+    if not (config.run_dir / METRICS).exists():
+        return False
+    return decisive(read_json(config.run_dir / CONFIG)["settings"]) == decisive(config.to_json())
 
 
 def _train_apart(config: Config) -> None:
     """Train one fold in a process of its own: it ends the same whether others went before it or not."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "settings.json")
-        write_json(settings, config.to_json())
+        # A second export would hold whichever fold came last.
+        write_json(settings, dataclasses.replace(config, export_dir=None).to_json())
         code = subprocess.run([sys.executable, "-m", "eggseg.train", "--config", str(settings)], check=False).returncode
     if code:
         raise InputError(f"{config.run_dir} was not trained: see the error above")
 
 
 def _figures(metrics: dict[str, Any]) -> dict[str, float]:
-    iou, dice = metrics["pooled"]["iou"], metrics["photo_mean"]["dice"]
-    values = (metrics["miou"], iou["egg"], iou["pan"], dice["egg"], dice["pan"], metrics["seconds"] / 60)
-    return dict(zip(FIGURES, values, strict=True))
+    """What is told of a run; nan where its photos lack a class."""
+    parts = {"IoU": metrics["pooled"]["iou"], "mean Dice": metrics["photo_mean"]["dice"]}
+    values = {"mIoU": metrics["miou"], "minutes": metrics["seconds"] / 60}
+    values |= {f"{part} {name}": value for part, of in parts.items() for name, value in of.items()}
+    return {name: np.nan if value is None else value for name, value in values.items()}
 
 
 def _summary(rows: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """Mean and sample standard deviation over the folds of each figure, and those of the session held out."""
+    """Mean and sample standard deviation over the folds of each figure, then the figures of each run."""
     folds = [row for name, row in rows.items() if name != "session"]
-    columns = {figure: [row[figure] for row in folds] for figure in FIGURES}
+    columns = {figure: [row[figure] for row in folds] for figure in folds[0]}
     return {
         "mean": {figure: float(np.mean(values)) for figure, values in columns.items()},
         "spread": {figure: float(np.std(values, ddof=1)) for figure, values in columns.items()},
@@ -83,17 +96,13 @@ def _summary(rows: dict[str, dict[str, float]]) -> dict[str, Any]:
 
 
 def _print(rows: dict[str, dict[str, float]], summary: dict[str, Any]) -> None:
+    shown = [figure for figure in summary["mean"] if "background" not in figure]
     table = Table(title="held out, at original size")
     table.add_column("run")
-    for figure in FIGURES:
+    for figure in shown:
         table.add_column(figure, justify="right")
-    order = [
-        *(name for name in rows if name != "session"),
-        "mean",
-        "spread",
-        *(["session"] if "session" in rows else []),
-    ]
-    for name in order:
-        table.add_row(name, *(f"{summary[name][figure]:.4f}" for figure in FIGURES))
+    folds = [name for name in rows if name != "session"]
+    for name in (*folds, "mean", "spread", *(set(rows) - set(folds))):
+        table.add_row(name, *(f"{summary[name][figure]:.4f}" for figure in shown))
     Console().print(table)
     print(f"miou={summary['mean']['mIoU']:.4f} (mean of the folds, spread {summary['spread']['mIoU']:.4f})")

@@ -130,11 +130,11 @@ def train_batches(
         pair = one(random, index)
         if not paste:
             return pair
-        random = random + len(squares.pixels)  # no photo's own
-        chosen = tf.random.stateless_uniform((), random, 0, len(indices), tf.int32)
-        other = tf.gather(tf.constant(indices, tf.int64), chosen)
-        pastes = tf.random.stateless_uniform((), random) < paste
-        return tf.cond(pastes, lambda: augment.paste(one(random, other), pair), lambda: pair)
+        # Seeds of their own: draws of one seed begin with the same bits, whatever their shapes.
+        choice, another = (tf.random.experimental.stateless_fold_in(random, i) for i in (1, 2))
+        pastes, which = tf.unstack(tf.random.stateless_uniform((2,), choice))
+        other = tf.gather(tf.constant(indices, tf.int64), tf.cast(which * len(indices), tf.int32))
+        return tf.cond(pastes < paste, lambda: augment.paste(one(another, other), pair), lambda: pair)
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
     batches = epochs.map(augmented, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)

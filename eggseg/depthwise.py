@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -14,6 +16,12 @@ class FastDepthwiseConv2D(layers.DepthwiseConv2D):
     TensorFlow's own gradient of a strided depthwise convolution takes 3 to 12 times as long on a processor as the one
     here: the gradient spread out to full resolution, zeros between, under a convolution of stride 1.
     """
+
+    def __init__(self, kernel_size: int | tuple[int, int], strides: int | tuple[int, int] = 1, **options: Any) -> None:
+        super().__init__(kernel_size, strides, **options)
+        plain = (self.padding, self.depth_multiplier, self.dilation_rate) == ("same", 1, (1, 1))
+        if not plain or self.strides not in ((1, 1), (2, 2)) or self.activation is not keras.activations.linear:
+            raise ValueError("expected same padding, strides of 1 or 2, a filter a channel, no dilation, no activation")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         if self.strides == (2, 2):

@@ -75,17 +75,21 @@ def _set(layer: layers.Layer, tensors: dict[str, np.ndarray], path: Path) -> Non
     missing = [name for name in names if name not in tensors]
     if missing:
         raise InputError(f"{path} holds no {missing[0]}: expected the weights of efficientnet_lite0")
-    values = [tensors[name] for name in names]
-    if isinstance(layer, layers.DepthwiseConv2D):
-        values[0] = values[0].transpose(2, 3, 0, 1)
-    elif isinstance(layer, layers.Conv2D):
-        values[0] = values[0].transpose(2, 3, 1, 0)
-    elif isinstance(layer, layers.Dense):
-        values[0] = values[0].T
-    for name, value, weight in zip(names, values, layer.weights, strict=True):
-        if value.shape != tuple(weight.shape):
-            raise InputError(f"{path}: {name} is {value.shape}, expected {tuple(weight.shape)}")
+    values = []
+    for name, weight in zip(names, layer.weights, strict=True):
+        order = _order(layer, len(weight.shape))
+        expected = tuple(weight.shape[order.index(i)] for i in range(len(order)))
+        if tensors[name].shape != expected:
+            raise InputError(f"{path}: {name} is {tensors[name].shape}, expected {expected}")
+        values.append(tensors[name].transpose(order))
     layer.set_weights(values)
+
+
+def _order(layer: layers.Layer, rank: int) -> tuple[int, ...]:
+    """Which axis of PyTorch's tensor each axis of Keras' weight is."""
+    if rank == 4:
+        return (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
+    return tuple(reversed(range(rank)))
 
 
 def _torch_name(name: str) -> str:

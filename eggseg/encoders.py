@@ -59,7 +59,8 @@ def freeze(encoder: keras.Model, levels: int) -> None:
     Edges and colours are the same in every kitchen, and the gradients of these parts would take half of a step.
     """
     for layer in encoder.layers:
-        layer.trainable = not isinstance(layer, layers.DepthwiseConv2D)
+        depthwise = isinstance(layer, layers.DepthwiseConv2D) or getattr(layer, "groups", 1) > 1
+        layer.trainable = not depthwise
     if levels:
         for layer in keras.Model(encoder.input, encoder.outputs[levels - 1]).layers:
             layer.trainable = False
@@ -81,9 +82,7 @@ def _bare(name: str, size: int, weights: str | None) -> keras.Model:
             warnings.simplefilter("ignore", UserWarning)
             model = application(include_top=False, weights=source, input_tensor=x)
     except Exception as error:  # Keras raises a bare Exception where it cannot download.
-        if weights is None:
-            raise
-        raise InputError(_why(name, weights, error)) from None
+        raise InputError(_why(name, size, weights, error)) from None
     features = [model.get_layer(layer).input for layer in halvings]
     return keras.Model(inputs, [*features, model.output], name=name)
 
@@ -99,10 +98,12 @@ def _file(path: str) -> Path:
     return Path(path)
 
 
-def _why(name: str, weights: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0]
+def _why(name: str, size: int, weights: str | None, error: Exception) -> str:
+    if weights is None:
+        return f"--encoder {name} cannot be built for --image_size {size}: expected a larger size"
     if weights != "imagenet":
-        return f"--encoder_weights {weights} does not fit {name}: {reason}"
+        return f"--encoder_weights {weights} does not fit {name}: expected a file of Keras, without the top"
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
     return (
         f"the ImageNet weights of {name} cannot be downloaded ({reason}): fetch that file elsewhere and give it as "
         f"--encoder_weights FILE, or take --encoder efficientnet_lite0, whose weights come by pip"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import itertools
 import multiprocessing
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 
@@ -43,7 +42,7 @@ def _drawn(seed: int, first: int, size: int) -> Iterator[np.ndarray]:
     """The squares of all scenes from `first`, in order, drawn by all processors."""
     # Spawned, not forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+    with ProcessPoolExecutor(mp_context=context) as pool:
         ahead: collections.deque[Future[np.ndarray]] = collections.deque()
         try:
             for index in itertools.count(first):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,6 @@ import keras
 import tensorflow as tf
 
 from eggseg import encoders, hardware
-from eggseg.callbacks import WarmupCosine
 from eggseg.classes import ClassTable
 from eggseg.config import Config
 from eggseg.model import precision, unet
@@ -45,9 +45,10 @@ def learner(config: Config, classes: ClassTable, steps: int) -> keras.Model:
         rate=config.encoder_rate,
         frozen_steps=round(config.frozen_epochs * steps),
     )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    # Decay would move the encoder while it stands still.
+    optimizer.exclude_from_weight_decay(var_list=learned, var_names=["gamma", "beta", "bias"])
     model.compile(optimizer, KnownPixelCrossentropy(config.dice), metrics=[IoU(classes)])
-    optimizer.build(model.trainable_variables)
+    model.optimizer.build(model.trainable_variables)  # float16 wraps it into one that scales the loss
     return model
 
 
@@ -75,6 +76,24 @@ class EncoderAdamW(keras.optimizers.AdamW):
         if self._get_variable_index(variable) in self.slow:
             learning_rate = learning_rate * tf.where(self.iterations < self.frozen_steps, 0.0, self.rate)
         super().update_step(gradient, variable, learning_rate)
+
+
+@keras.saving.register_keras_serializable("eggseg")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises linearly over `warmup` steps and falls to 0 as a cosine over the rest of `steps`."""
+
+    def __init__(self, peak: float, warmup: int, steps: int) -> None:
+        self.peak, self.warmup, self.steps = peak, warmup, steps
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        step = tf.cast(step, tf.float32)
+        rise = (step + 1) / max(1, self.warmup)
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        fall = 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(done, 0, 1)))
+        return self.peak * tf.where(step < self.warmup, rise, fall)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps}
 
 
 def _encoder(config: Config, policy: str) -> keras.Model | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 import pickle
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +20,7 @@ from eggseg.errors import InputError
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 
-MALFORMED = (pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError)
+MALFORMED = (pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError, AttributeError)
 """What reading a file of another kind may raise."""
 
 
@@ -96,6 +97,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:
+    whole = os.fstat(file.fileno()).st_size
     magic, protocol, _ = (_Unpickler(file).load() for _ in range(3))
     if (magic, protocol) != (MAGIC, PROTOCOL):
         raise ValueError("it does not begin as one")
@@ -103,11 +105,10 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
     tensors = unpickler.load()
     for key in _Unpickler(file).load():
         storage = unpickler.storages[key]
-        count = int.from_bytes(file.read(8), "little", signed=True)
-        data = file.read(count * storage.dtype.itemsize)
-        if len(data) != count * storage.dtype.itemsize:
+        size = int.from_bytes(file.read(8), "little") * storage.dtype.itemsize
+        if size > whole - file.tell():
             raise ValueError("it ends too early")
-        storage.values = np.frombuffer(data, storage.dtype)
+        storage.values = np.frombuffer(file.read(size), storage.dtype)
     others = [name for name, value in tensors.items() if not isinstance(value, _Tensor)]
     if others:
         raise ValueError(f"{others[0]} is no tensor")

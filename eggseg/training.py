@@ -20,13 +20,12 @@ import tensorflow as tf
 from eggseg import __version__, data, endless, export, hardware, learning, pairs, plots, scoring, synthetic
 from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.classes import EGGS_AND_PANS, ClassTable
-from eggseg.config import Config, decisive
+from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.errors import InputError
 from eggseg.files import read_json, write_bytes, write_json
 from eggseg.pairs import Pair
 from eggseg.split import Method, Photo, Split, one_fold, sessions, split
 
-CONFIG, METRICS = "config.json", "metrics.json"
 VALIDATION_SCENES = 80
 SAMPLES = 8
 """Validation photos in samples.png."""
@@ -50,13 +49,15 @@ def run(config: Config) -> dict[str, Any]:
     parts = _split(config, squares.photos)
     record = _record(config, classes, found, squares, parts)
     _check_same_run(folder, record, config)
+    recorder = _begin(config, classes, config.scenes or len(parts.train))
+    # Only now: what may go wrong with the settings has not, and an earlier run is not lost for a typing error.
     if not config.resume:
         _clear(folder)
     write_json(folder / CONFIG, record)
     photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(parts.train)} photos"
     print(f"training on {photos}, validating on {len(parts.val)}, in {record['precision']}")
 
-    history = _fit(config, classes, squares, parts, folder)
+    _fit(recorder, config, classes, squares, parts)
     if cache:
         cache.unlink()
 
@@ -71,9 +72,9 @@ def run(config: Config) -> dict[str, Any]:
     val = [found[i] for i in parts.val]
     scores = scoring.score(export.load(saved), val, [record["sessions"][pair.name] for pair in val])
     metrics = scoring.report(scores, classes) | {
-        "exported_epoch": history.kept + 1,
-        "epochs": len(history.rows),
-        "seconds": round(time.perf_counter() - begun, 1),
+        "exported_epoch": recorder.kept + 1,
+        "epochs": len(recorder.rows),
+        "seconds": round(recorder.before + time.perf_counter() - begun, 1),
     }
     write_json(folder / METRICS, metrics)
     picks = np.linspace(0, len(val) - 1, min(SAMPLES, len(val))).astype(int)
@@ -86,7 +87,8 @@ def run(config: Config) -> dict[str, Any]:
 
 def _scenes_to_validate_on(config: Config, folder: Path) -> list[Pair]:
     """Scenes of another seed than those that are trained on, drawn once, as files."""
-    drawn = synthetic.Settings(folder / "scenes", VALIDATION_SCENES, config.seed + 1, run_length=1)
+    again = config.overwrite and not config.resume
+    drawn = synthetic.Settings(folder / "scenes", VALIDATION_SCENES, config.seed + 1, run_length=1, overwrite=again)
     synthetic.write(drawn)
     return pairs.find(drawn.out)
 
@@ -100,49 +102,51 @@ def _split(config: Config, photos: Sequence[Photo]) -> Split:
     return split(photos, method, config.val_fraction, config.seed)
 
 
-def _fit(config: Config, classes: ClassTable, squares: data.Squares, parts: Split, folder: Path) -> RunRecorder:
+def _begin(config: Config, classes: ClassTable, photos: int) -> RunRecorder:
+    """The recorder of a run that learns from so many photos an epoch, with its model before the first step."""
     keras.utils.set_random_seed(config.seed)
     # So that a resumed run ends as an uninterrupted one; it costs next to nothing on a processor.
     tf.config.experimental.enable_op_determinism()
-    photos = config.scenes or len(parts.train)
-    batch_size = min(config.batch_size, photos)
-    steps = photos // batch_size
     with hardware.strategy(config.num_gpus).scope():
-        model = learning.learner(config, classes, steps)
+        model = learning.learner(config, classes, photos // min(config.batch_size, photos))
         if config.init:
             _load_weights(model, config.init)
-        averaged = AveragedWeights(model, config.ema_decay)
-        recorder = RunRecorder(folder, averaged, config.keep, config.patience)
+        recorder = RunRecorder(config.run_dir, AveragedWeights(model, config.ema_decay), config.keep, config.patience)
         recorder.set_model(model)
-        done = recorder.restore() if config.resume else 0
+    return recorder
+
+
+def _fit(recorder: RunRecorder, config: Config, classes: ClassTable, squares: data.Squares, parts: Split) -> None:
+    done = recorder.restore() if config.resume else 0
     if done:
         print(f"going on after epoch {done}")
     if done == config.epochs or recorder.is_exhausted:
-        return recorder
+        return
+    photos = config.scenes or len(parts.train)
+    batch_size = min(config.batch_size, photos)
     val = data.plain_batches(squares, parts.val, batch_size=batch_size)
-    logs = folder / "tensorboard"
+    logs = recorder.folder / "tensorboard"
     shown = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
     how: dict[str, Any] = {
         "batch_size": batch_size, "seed": config.seed, "strength": config.augment, "first_epoch": done
     }  # fmt: skip
-    model.fit(
+    recorder.model.fit(
         endless.train_batches(config.scenes, config.image_size, **how)
         if config.scenes
         else data.train_batches(squares, parts.train, paste=config.paste, **how),
         validation_data=val,
         initial_epoch=done,
         epochs=config.epochs,
-        steps_per_epoch=steps,
+        steps_per_epoch=photos // batch_size,
         shuffle=False,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             Pictures(shown, classes, logs / "pictures"),
-            averaged,
+            recorder.averaged,
             recorder,
             keras.callbacks.TensorBoard(logs, write_graph=False),
         ],
     )
-    return recorder
 
 
 def _load_weights(model: keras.Model, init: Path) -> None:

@@ -35,7 +35,7 @@ def draw(folder: Path, count: int, seed: int = 0) -> Path:
     return folder
 
 
-SMALL = ("--encoder", "plain", "--image_size", "49", "--base_filters", "4", "--depth", "2", "--batch_size", "4",
+SMALL = ("--encoder", "plain", "--paste", "0", "--image_size", "49", "--base_filters", "4", "--depth", "2", "--batch_size", "4",
          "--precision", "float32", "--learning_rate", "1.5e-3", "--dice", "0")  # fmt: skip
 """Settings of a network that trains in seconds."""
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from eggseg.callbacks import AveragedWeights, Pictures, RunRecorder, WarmupCosine
+from eggseg.callbacks import AveragedWeights, Pictures, RunRecorder
 from eggseg.classes import EGGS_AND_PANS
 from eggseg.errors import InputError
 
@@ -78,28 +78,6 @@ def test_averages_of_weights_that_stand_still_are_those_weights():
     for step in range(20):
         callback.on_train_batch_end(step)
     assert_equal(callback.averages, model.get_weights(), rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("step", "rate"),
-    [(0, 0.05), (1, 0.1), (3, 0.2), (4, 0.2), (8, 0.1707107), (12, 0.1), (16, 0.0292893), (20, 0), (99, 0)],
-)
-def test_the_learning_rate_rises_then_falls_as_a_cosine(step, rate):
-    schedule = WarmupCosine(0.2, warmup=4, steps=20)
-    assert float(schedule(step)) == pytest.approx(rate, abs=1e-6)
-    assert float(tf.function(schedule)(tf.constant(step))) == pytest.approx(rate, abs=1e-6)
-
-
-@pytest.mark.parametrize(("warmup", "steps", "rates"), [(0, 2, [1, 0.5, 0]), (2, 2, [0.5, 1, 1]), (0, 0, [1, 0])])
-def test_the_learning_rate_is_finite_at_the_limits(warmup, steps, rates):
-    schedule = WarmupCosine(1.0, warmup, steps)
-    assert [float(schedule(i)) for i in range(len(rates))] == pytest.approx(rates, abs=1e-6)
-
-
-def test_a_schedule_comes_back_from_its_config():
-    schedule = WarmupCosine(0.2, 4, 20)
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
-    assert [float(again(i)) for i in (0, 7, 19)] == [float(schedule(i)) for i in (0, 7, 19)]
 
 
 def recorder(folder, model=None, **options) -> RunRecorder:

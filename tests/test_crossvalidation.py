@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -18,13 +19,15 @@ def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
 
 
 def metrics(miou: float) -> dict[str, object]:
-    per_class = {"egg": miou / 2, "pan": miou / 4}
+    per_class = {"background": 1.0, "egg": miou / 2, "pan": None}
     return {"miou": miou, "pooled": {"iou": per_class}, "photo_mean": {"dice": per_class}, "seconds": 90.0}
 
 
-def done(folder: Path, miou: float) -> None:
-    folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(json.dumps(metrics(miou)))
+def done(config: Config, miou: float) -> None:
+    """A fold that was trained as `config` says."""
+    config.run_dir.mkdir(parents=True)
+    (config.run_dir / "metrics.json").write_text(json.dumps(metrics(miou)))
+    (config.run_dir / "config.json").write_text(json.dumps({"settings": config.to_json()}))
 
 
 def test_one_fold_trains_alone_and_says_what_is_left(data_dir, tmp_path, capsys):
@@ -44,25 +47,25 @@ def test_all_folds_in_turn_hold_out_every_photo_once(data_dir, tmp_path, capsys)
     summary = json.loads((tmp_path / "folds.json").read_text())
     mious = [json.loads((tmp_path / f"fold{i}" / "metrics.json").read_text())["miou"] for i in range(3)]
     assert summary["mean"]["mIoU"] == pytest.approx(np.mean(mious))
-    assert f"miou={np.mean(mious):.4f} (mean of the folds, spread {np.std(mious, ddof=1):.4f})" in (
-        capsys.readouterr().out
-    )
+    assert summary["spread"]["mIoU"] == pytest.approx(np.std(mious, ddof=1))
     # Once more: all is done already.
     before = (tmp_path / "fold0" / "metrics.json").stat().st_mtime_ns
     assert train.main(command(data_dir, tmp_path, "--resume")) == 0
-    assert "fold2 is done already" in capsys.readouterr().out
+    assert f"miou={np.mean(mious):.4f}" in capsys.readouterr().out
     assert (tmp_path / "fold0" / "metrics.json").stat().st_mtime_ns == before
 
 
 def test_mean_and_spread_are_those_of_the_folds_and_the_session_stands_beside(tmp_path, monkeypatch, capsys):
-    for name, miou in {"fold0": 0.5, "fold1": 0.7, "session": 0.1}.items():
-        done(tmp_path / name, miou)
+    config = Config(output_dir=tmp_path, folds=2, resume=True)
+    for fold, miou in {0: 0.5, 1: 0.7, "session": 0.1}.items():
+        done(dataclasses.replace(config, fold=fold), miou)
     monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: pytest.fail("all were done"))
-    crossvalidation.run(Config(output_dir=tmp_path, folds=2, resume=True))
+    crossvalidation.run(config)
     summary = json.loads((tmp_path / "folds.json").read_text())
     assert summary["mean"]["mIoU"] == pytest.approx(0.6)
     assert summary["spread"]["mIoU"] == pytest.approx(0.2 / 2**0.5)
     assert summary["mean"]["mean Dice egg"] == pytest.approx(0.3)
+    assert summary["mean"]["IoU pan"] is None, "a class that is in no photo"
     assert summary["mean"]["minutes"] == 1.5
     assert summary["session"]["IoU egg"] == pytest.approx(0.05)
     shown = capsys.readouterr().out
@@ -71,14 +74,25 @@ def test_mean_and_spread_are_those_of_the_folds_and_the_session_stands_beside(tm
 
 
 def test_the_folds_that_are_left_are_trained_and_one_that_fails_stops_the_rest(tmp_path, monkeypatch):
-    done(tmp_path / "fold1", 0.5)
+    config = Config(output_dir=tmp_path, folds=3, resume=True)
+    done(dataclasses.replace(config, fold=1), 0.5)
     begun = []
     monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: begun.append(config.fold))
-    crossvalidation.run(Config(output_dir=tmp_path, folds=3, resume=True))
+    crossvalidation.run(config)
     assert begun == [0, 2, "session"]
     monkeypatch.undo()
     with pytest.raises(InputError, match="fold0 was not trained"):
-        crossvalidation.run(Config(data_dir=tmp_path / "gone", output_dir=tmp_path, folds=3, resume=True))
+        crossvalidation.run(dataclasses.replace(config, data_dir=tmp_path / "gone"))
+
+
+@pytest.mark.parametrize("changed", [{"folds": 5}, {"epochs": 3}, {"seed": 1}])
+def test_a_fold_of_other_settings_is_not_done(tmp_path, monkeypatch, changed):
+    config = Config(output_dir=tmp_path, folds=3, resume=True)
+    done(dataclasses.replace(config, fold=0), 0.5)
+    begun = []
+    monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: begun.append(config.fold))
+    crossvalidation.run(dataclasses.replace(config, **changed))
+    assert 0 in begun
 
 
 def test_no_fold_chooses_the_epoch_it_is_measured_on():

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from eggseg import encoders, learning
 from eggseg.classes import EGGS_AND_PANS
 from eggseg.config import Config
-from eggseg.learning import EncoderAdamW
+from eggseg.learning import EncoderAdamW, WarmupCosine
 
 SMALL = Config(image_size=64, base_filters=2, depth=2, precision="float32", encoder="plain")
 
@@ -59,6 +62,26 @@ def test_a_pretrained_encoder_learns_slowly_and_in_part(monkeypatch):
     assert not any(name.startswith(("stem", "block0", "block2_")) for name in learning_names)
 
 
+def test_a_pretrained_encoder_does_not_decay_while_it_stands_still(monkeypatch):
+    monkeypatch.setattr(encoders, "load", lambda *args: None)
+    config = Config(encoder="efficientnet_lite0", image_size=64, base_filters=2, weight_decay=0.5, precision="float32")
+    model = learning.learner(config, EGGS_AND_PANS, 10)
+    variables = model.trainable_variables
+    before = [np.array(v) for v in variables]
+    for _ in range(3):
+        model.optimizer.apply([keras.ops.ones_like(v) for v in variables], variables)
+    for i, (was, now) in enumerate(zip(before, variables, strict=True)):
+        assert np.array_equal(was, now) is (i in model.optimizer.slow)
+
+
+def test_everything_that_an_optimizer_keeps_is_there_from_the_start():
+    # In float16 it is wrapped; what it made later could not be restored by a resumed run.
+    model = learning.learner(dataclasses.replace(SMALL, precision="float16"), EGGS_AND_PANS, 10)
+    kept = [variable.path for variable in model.optimizer.variables]
+    model.train_on_batch(np.zeros((1, 64, 64, 3), np.float32), np.zeros((1, 64, 64), np.uint8))
+    assert [variable.path for variable in model.optimizer.variables] == kept
+
+
 def test_an_encoder_without_weights_learns_like_the_rest():
     config = Config(encoder="efficientnet_lite0", encoder_weights="none", image_size=64, base_filters=2)
     model = learning.learner(config, EGGS_AND_PANS, 10)
@@ -69,9 +92,34 @@ def test_an_encoder_without_weights_learns_like_the_rest():
 @pytest.mark.parametrize("weights", ["none", "imagenet"])
 def test_the_exported_network_takes_the_weights_that_were_learned(weights, monkeypatch):
     monkeypatch.setattr(encoders, "load", lambda *args: None)
-    config = Config(encoder="efficientnet_lite0", encoder_weights=weights, image_size=64, base_filters=2)
+    config = Config(encoder_weights=weights, image_size=64, base_filters=2, precision="float32")
     model = learning.learner(config, EGGS_AND_PANS, 10)
     network = learning.network(config, EGGS_AND_PANS)
+    rng = np.random.default_rng(0)
+    model.set_weights([np.abs(rng.normal(0, 0.2, w.shape)) for w in model.get_weights()])
     network.set_weights(model.get_weights())
+    images = rng.integers(0, 256, (1, 64, 64, 3)).astype(np.float32)
     assert network.compute_dtype == "float32"
-    assert model(np.zeros((1, 64, 64, 3), np.float32)).shape == network(np.zeros((1, 64, 64, 3), np.float32)).shape
+    np.testing.assert_allclose(network(images), model(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(0, 0.05), (1, 0.1), (3, 0.2), (4, 0.2), (8, 0.1707107), (12, 0.1), (16, 0.0292893), (20, 0), (99, 0)],
+)
+def test_the_learning_rate_rises_then_falls_as_a_cosine(step, rate):
+    schedule = WarmupCosine(0.2, warmup=4, steps=20)
+    assert float(schedule(step)) == pytest.approx(rate, abs=1e-6)
+    assert float(tf.function(schedule)(tf.constant(step))) == pytest.approx(rate, abs=1e-6)
+
+
+@pytest.mark.parametrize(("warmup", "steps", "rates"), [(0, 2, [1, 0.5, 0]), (2, 2, [0.5, 1, 1]), (0, 0, [1, 0])])
+def test_the_learning_rate_is_finite_at_the_limits(warmup, steps, rates):
+    schedule = WarmupCosine(1.0, warmup, steps)
+    assert [float(schedule(i)) for i in range(len(rates))] == pytest.approx(rates, abs=1e-6)
+
+
+def test_a_schedule_comes_back_from_its_config():
+    schedule = WarmupCosine(0.2, 4, 20)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert [float(again(i)) for i in (0, 7, 19)] == [float(schedule(i)) for i in (0, 7, 19)]

