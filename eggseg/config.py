@@ -56,7 +56,7 @@ class Config:
     """The network's way down: plain is the U-Net's own, the others are known networks."""
     encoder_weights: str = "imagenet"
     """What the encoder begins with: imagenet, none, or a file of weights."""
-    encoder_rate: float = 0.3
+    encoder_rate: float = 0.1
     """Learning rate of the encoder, as a share of the others'."""
     frozen_levels: int = 2
     """Levels of a pretrained encoder, from the finest, that stay as they were learned."""
