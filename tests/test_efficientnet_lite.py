@@ -60,7 +60,7 @@ def test_weights_that_are_not_installed_say_how_to_install_them(monkeypatch):
         (lambda tensors: tensors.pop("_blocks.3._bn1.running_var"), r"holds no _blocks\.3\._bn1\.running_var"),
         (
             lambda tensors: tensors.update({"_conv_stem.weight": np.zeros((32, 3, 5, 5))}),
-            r"_conv_stem\.weight is \(5, ",
+            r"is \(32, 3, 5, 5\), expected \(32, 3, 3, 3\)",
         ),
     ],
     ids=["missing", "another shape"],
