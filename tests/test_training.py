@@ -184,11 +184,10 @@ def test_a_pretrained_encoder_that_cannot_be_had_is_an_error(
 
 
 @pytest.mark.full
-def test_a_run_with_a_pretrained_encoder_learns_and_goes_on(data_dir: Path, tmp_path: Path) -> None:
-    small = ("--encoder", "efficientnet_lite0", "--image_size", "64", "--learning_rate", "2e-3", "--dice", "0.5")
-    assert train.main(command(data_dir, tmp_path / "whole", *small, "--epochs", "12")) == 0
-    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
-    assert metrics["miou"] > 0.6
+def test_a_run_with_a_pretrained_encoder_learns(data_dir: Path, tmp_path: Path) -> None:
+    more = ("--encoder", "efficientnet_lite0", "--image_size", "64", "--learning_rate", "1e-2", "--dice", "1")
+    assert train.main(command(data_dir, tmp_path, *more, "--epochs", "25")) == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["miou"] > 0.6
 
 
 def test_export_dir_gets_the_model_too(data_dir: Path, tmp_path: Path) -> None:
