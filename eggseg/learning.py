@@ -45,7 +45,7 @@ def learner(config: Config, classes: ClassTable, steps: int) -> keras.Model:
         rate=config.encoder_rate,
         frozen_steps=round(config.frozen_epochs * steps),
     )
-    # Decay would move the encoder while it stands still.
+    # Decay would move the encoder even while it stands still.
     optimizer.exclude_from_weight_decay(var_list=learned, var_names=["gamma", "beta", "bias"])
     model.compile(optimizer, KnownPixelCrossentropy(config.dice), metrics=[IoU(classes)])
     model.optimizer.build(model.trainable_variables)  # float16 wraps it into one that scales the loss

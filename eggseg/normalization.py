@@ -15,7 +15,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """Keras' batch normalisation of (n, h, w, c), over the last axis, by TensorFlow's fused kernel.
 
     Keras composes it of elementary operations, each of which passes over the whole tensor: on a processor that took
-    more time than the convolutions (see benchmarks/quality.md).
+    more time than the convolutions.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
