@@ -30,6 +30,7 @@ from eggseg.classes import EGGS_AND_PANS
 from eggseg.geometry import letterbox
 from eggseg.images import decode
 from eggseg.pairs import Pair
+from eggseg.squares import read
 
 DATA = "../shared/data/eggs-and-pans"
 PLAIN, LOADER = "plain decoding, no resizing", "DataLoader with Pillow, photos"
@@ -49,7 +50,7 @@ def timed(work: Callable[[], object]) -> Seconds:
 
 
 def mapped(paths: list[Path], function: Callable[[tf.Tensor], tf.Tensor]) -> None:
-    """Apply `function` to the bytes of all files, as `data.read` does, and throw the results away."""
+    """Apply `function` to the bytes of all files, as `squares.read` does, and throw the results away."""
     names = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
     for _ in names.map(lambda name: function(tf.io.read_file(name)), num_parallel_calls=tf.data.AUTOTUNE):
         pass
@@ -75,7 +76,7 @@ def passes(found: list[Pair], size: int) -> dict[str, list[Seconds]]:
     works: dict[str, Callable[[], Seconds]] = {
         PLAIN: lambda: timed(lambda: mapped(paths, plain_decode)),
         "eggseg, photos": lambda: timed(lambda: mapped(paths, lambda file: letterbox(decode(file, size), size))),
-        "eggseg, photos and masks": lambda: timed(lambda: data.read(found, size, EGGS_AND_PANS)),
+        "eggseg, photos and masks": lambda: timed(lambda: read(found, size, EGGS_AND_PANS)),
     }
     if importlib.util.find_spec("torch"):
         works[LOADER] = lambda: pillow_loader(paths, size)
@@ -134,7 +135,7 @@ def main() -> None:
         jpegs = [pair for pair in found if pair.image.suffix.lower() != ".png"]
         shown = rows("all", len(found), passes(found, args.size))
         shown += rows("JPEG", len(jpegs), passes(jpegs, args.size))
-        squares = data.read(found, args.size, EGGS_AND_PANS)
+        squares = read(found, args.size, EGGS_AND_PANS)
 
     everything, steps = list(range(len(found))), len(found) // BATCH
     plain = data.plain_batches(squares, everything, batch_size=BATCH)

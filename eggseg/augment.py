@@ -74,13 +74,6 @@ def apply_to_ids(draw: Draw, ids: tf.Tensor) -> tf.Tensor:
     return _transform(draw, ids[..., None], "NEAREST", VOID)[..., 0]
 
 
-def paste(above: tuple[tf.Tensor, tf.Tensor], below: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Lay the objects of one pair, (size, size, 3) float32 and (size, size) uint8, on what another shows."""
-    (image, ids), (ground, others) = above, below
-    lies = (ids != 0) & (ids != VOID) & (others != VOID)
-    return tf.where(lies[..., None], image, ground), tf.where(lies, ids, others)
-
-
 def _transform(draw: Draw, image: tf.Tensor, interpolation: str, fill: float) -> tf.Tensor:
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=image[None],

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from eggseg import cli
 from eggseg.errors import InputError
+from eggseg.pictures import MAX_PIXELS
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"image_size": 384, "epochs": 20},
@@ -36,6 +37,13 @@ class Config:
         default_factory=lambda: Path(os.environ["SM_MODEL_DIR"]) if "SM_MODEL_DIR" in os.environ else None
     )
     """A second place for the SavedModel, as EXPORT_DIR/1."""
+    classes: Path | None = None
+    """Class table in JSON, a list of {"name": ..., "value": grey value or [r, g, b] in the masks, "color": shown in};
+    without it background 0, egg 128, pan 255."""
+    audit: Literal["refuse", "warn"] = "refuse"
+    """What to do with files that would spoil training, such as photos without a mask: refuse, or train on the rest."""
+    max_pixels: int = MAX_PIXELS
+    """Pixels of the largest photo that is decoded, here and by the exported model."""
     model_dir: str = ""
     """Ignored. SageMaker's estimator passes an S3 address here."""
     overwrite: bool = False
@@ -102,8 +110,6 @@ class Config:
     """Strength of the augmentation: 0 is none, 1 the full range of turns, zooms, shifts and colours."""
     keep: Literal["last", "best"] = "last"
     """Which epoch is exported; the best by validation mIoU was chosen by the photos that it is then measured on."""
-    paste: float = 0.5
-    """Share of the training photos onto which the eggs and pans of another are pasted, 0 to 1."""
     patience: int = 0
     """Epochs without a better validation mIoU after which training stops; 0 goes on to the end."""
 
@@ -124,7 +130,9 @@ class Config:
             ("stem_stride", 1 <= self.stem_stride <= 4, "1 to 4"),
             ("dropout", 0 <= self.dropout < 1, "0 to below 1"),
             ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0, at most 0.5"),
+            ("max_pixels", self.max_pixels >= 1, "at least 1"),
             ("scenes", self.scenes >= 0, "at least 0"),
+            ("scenes", not (self.scenes and self.classes), "0 with --classes: made-up scenes have eggs and pans"),
             ("scenes", not (self.scenes and self.folds), "0 with --folds"),
             ("folds", self.folds == 0 or self.folds >= 2, "at least 2, or 0 for a single run"),
             ("fold", self.fold == "all" or self.folds > 0, "all where there are no --folds"),
@@ -141,7 +149,6 @@ class Config:
             ("encoder_rate", self.encoder_rate >= 0, "at least 0"),
             ("frozen_levels", 0 <= self.frozen_levels <= 4, "0 to 4"),
             ("frozen_epochs", self.frozen_epochs >= 0, "at least 0"),
-            ("paste", 0 <= self.paste <= 1, "0 to 1"),
             ("augment", 0 <= self.augment <= 2, "0 to 2"),
             ("patience", self.patience >= 0, "at least 0"),
             ("num_gpus", self.num_gpus >= -1, "-1 or more"),
@@ -171,5 +178,5 @@ class Config:
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a run's settings, as JSON values, that a run which goes on from it must share."""
     places = {"data_dir", "output_dir", "export_dir", "model_dir", "init"}
-    free = places | {"overwrite", "resume", "profile", "fold", "tta", "cache", "num_gpus"}
+    free = places | {"overwrite", "resume", "profile", "fold", "audit", "tta", "cache", "num_gpus"}
     return {name: value for name, value in settings.items() if name not in free}

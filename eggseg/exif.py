@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
+from eggseg.headers import MOST_PARTS, number
+
 HEAD = 1 << 18
-"""How much of a file is searched for the tag, bytes: EXIF comes first, and its segment holds at most 64 KiB."""
+"""How much of a JPEG is searched for the tag, bytes: EXIF comes first, and its segment holds at most 64 KiB."""
 
 _EXIF_SEGMENT, _SCAN_SEGMENT, _ORIENTATION_TAG = 0xE1, 0xDA, 0x0112
-_MOST_ENTRIES = 512
 
 
 def orientation(data: tf.Tensor) -> tf.Tensor:
@@ -17,33 +17,31 @@ def orientation(data: tf.Tensor) -> tf.Tensor:
     head = tf.io.decode_raw(tf.strings.substr(data, 0, HEAD), tf.uint8)
     length = tf.size(head, tf.int64)
 
-    def number(offset: tf.Tensor, count: int, little: tf.Tensor | bool = False) -> tf.Tensor:
-        """The unsigned integers of `count` bytes at `offset`, any shape; past the end the last byte repeats."""
-        digits = tf.gather(head, tf.minimum(offset[..., None] + np.arange(count), length - 1))
-        weights = 256 ** np.arange(count)
-        weights = weights[::-1] if little is False else tf.where(little, weights, weights[::-1])
-        return tf.reduce_sum(tf.cast(digits, tf.int64) * weights, axis=-1)
-
     def is_exif(at: tf.Tensor) -> tf.Tensor:
-        return (number(at + 1, 1) == _EXIF_SEGMENT) & (number(at + 4, 4) == int.from_bytes(b"Exif", "big"))
+        return (number(head, at + 1, 1) == _EXIF_SEGMENT) & (number(head, at + 4, 4) == int.from_bytes(b"Exif", "big"))
 
     def goes_on(at: tf.Tensor) -> tf.Tensor:
-        is_segment = (number(at, 1) == 0xFF) & (number(at + 1, 1) != _SCAN_SEGMENT)
+        is_segment = (number(head, at, 1) == 0xFF) & (number(head, at + 1, 1) != _SCAN_SEGMENT)
         return (at + 4 < length) & is_segment & ~is_exif(at)
 
     def onward(at: tf.Tensor) -> tuple[tf.Tensor]:
-        fill = number(at + 1, 1) == 0xFF  # any number of these may stand before a marker
-        return (tf.where(fill, at + 1, at + 2 + number(at + 2, 2)),)
+        fill = number(head, at + 1, 1) == 0xFF  # any number of these may stand before a marker
+        return (tf.where(fill, at + 1, at + 2 + number(head, at + 2, 2)),)
 
-    at = tf.while_loop(goes_on, onward, (tf.constant(2, tf.int64),))[0]
-    tiff = at + 10  # past marker (2), length (2) and b"Exif\0\0"
-    little = number(tiff, 2) == int.from_bytes(b"II", "big")
-    directory = tiff + number(tiff + 4, 4, little)
-    count = tf.minimum(number(directory, 2, little), _MOST_ENTRIES)
-    entries = directory + 2 + 12 * tf.range(count)
-    values = number(tf.boolean_mask(entries, number(entries, 2, little) == _ORIENTATION_TAG) + 8, 2, little)
-    found = tf.cast(tf.concat([values, [1]], 0)[0], tf.int32)
-    return tf.where(is_exif(at) & (found >= 1) & (found <= 8), found, 1)
+    at = tf.while_loop(goes_on, onward, (tf.constant(2, tf.int64),), maximum_iterations=MOST_PARTS)[0]
+    block = head[at + 10 :]  # past marker (2), length (2) and b"Exif\0\0"
+    return tf.cond(is_exif(at), lambda: in_block(block), lambda: tf.constant(1))
+
+
+def in_block(block: tf.Tensor) -> tf.Tensor:
+    """Orientation in the TIFF header that an EXIF block is, (n,) uint8 from its byte order on, to () int32 in 1..8."""
+    block = tf.concat([block, tf.zeros([16], tf.uint8)], 0)
+    little = number(block, 0, 2) == int.from_bytes(b"II", "big")
+    directory = number(block, 4, 4, little)
+    entries = directory + 2 + 12 * tf.range(tf.minimum(number(block, directory, 2, little), MOST_PARTS))
+    named = tf.boolean_mask(entries, number(block, entries, 2, little) == _ORIENTATION_TAG)
+    found = tf.cast(tf.concat([number(block, named + 8, 2, little), [1]], 0)[0], tf.int32)
+    return tf.where((found >= 1) & (found <= 8), found, 1)
 
 
 def upright(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:

@@ -18,13 +18,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import hardware
+from eggseg import hardware, pictures
 from eggseg.classes import ClassTable
 from eggseg.errors import InputError
 from eggseg.files import read_json
 from eggseg.geometry import letterbox, restore
 from eggseg.images import decode
 from eggseg.normalization import folded
+from eggseg.pictures import MAX_PIXELS
 
 SETTINGS = "eggseg.json"
 """Name of the file among the SavedModel's assets that holds class table and settings."""
@@ -36,11 +37,14 @@ PARALLEL_PHOTOS = 2
 class Graph(tf.Module):
     """The network between its photo's bytes and its mask's, as functions that a SavedModel can hold."""
 
-    def __init__(self, network: keras.Model, classes: ClassTable, *, tta: bool = False) -> None:
+    def __init__(
+        self, network: keras.Model, classes: ClassTable, *, tta: bool = False, max_pixels: int = MAX_PIXELS
+    ) -> None:
         super().__init__()
         self.network = network
         self.classes = classes
         self.tta = tta
+        self.max_pixels = max_pixels
 
     def logits(self, image: tf.Tensor) -> tf.Tensor:
         """(h, w, 3) uint8 to (h, w, classes) float32."""
@@ -54,7 +58,7 @@ class Graph(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.string, "image_bytes")])
     def decode(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": decode(image_bytes)}
+        return {"image": decode(image_bytes, max_pixels=self.max_pixels)}
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, "image")])
     def class_ids(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -71,7 +75,7 @@ class Graph(tf.Module):
             ids = self.class_ids(self.decode(data)["image"])["class_ids"]
             counts = tf.math.bincount(tf.cast(tf.reshape(ids, [-1]), tf.int32), minlength=len(self.classes))
             mask = tf.gather(self.classes.value_of_id, tf.cast(ids, tf.int32))
-            return tf.io.encode_png(mask[..., None]), tf.cast(counts, tf.int64)
+            return tf.io.encode_png(mask), tf.cast(counts, tf.int64)
 
         # Photo by photo: their sizes differ, and so a mask never depends on what else is in the request.
         masks, counts = tf.map_fn(
@@ -84,20 +88,27 @@ class Graph(tf.Module):
 
 
 def save(
-    network: keras.Model, classes: ClassTable, settings: dict[str, Any], folder: Path, *, tta: bool = False
+    network: keras.Model,
+    classes: ClassTable,
+    settings: dict[str, Any],
+    folder: Path,
+    *,
+    tta: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Write the SavedModel of a float32 network to `folder`, whole or not at all; one that is there is replaced.
 
     Its batch normalisation is folded away. With test-time augmentation, `tta`, it averages the scores of each photo
-    and of its mirror image.
+    and of its mirror image. It decodes no photo of more than `max_pixels`.
     """
     if network.compute_dtype != "float32":
         raise ValueError(f"the exported network computes in float32, this one in {network.compute_dtype}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
         asset = Path(temporary, SETTINGS)
+        settings = settings | {"max_pixels": max_pixels}
         asset.write_text(json.dumps({"classes": classes.to_json(), "settings": settings}, indent=2))
-        graph = Graph(folded(network), classes, tta=tta)
+        graph = Graph(folded(network), classes, tta=tta, max_pixels=max_pixels)
         graph.settings = tf.saved_model.Asset(str(asset))
         signatures = {
             "serving_default": graph.serve,
@@ -131,9 +142,20 @@ class Segmenter:
         """(h, w, 3) uint8 RGB to class ids, (h, w) uint8: the same as a call's, without the cost of probabilities."""
         return self.signatures["class_ids"](image=_frame(frame))["class_ids"].numpy()
 
+    @property
+    def max_pixels(self) -> int:
+        """Pixels of the largest photo that is decoded."""
+        return self.settings["max_pixels"]
+
     def decode(self, data: bytes) -> np.ndarray:
-        """The bytes of a photo to an upright frame, (h, w, 3) uint8 RGB; `tf.errors.OpError` if that cannot be."""
-        return self.signatures["decode"](image_bytes=tf.constant(data))["image"].numpy()
+        """The bytes of a photo to an upright frame, (h, w, 3) uint8 RGB; `pictures.PictureError` if that cannot be.
+
+        Formats that the graph does not know are decoded by Pillow.
+        """
+        try:
+            return self.signatures["decode"](image_bytes=tf.constant(data))["image"].numpy()
+        except tf.errors.OpError:
+            return pictures.decode(data, self.max_pixels)[0]
 
 
 def _frame(frame: np.ndarray) -> tf.Tensor:

@@ -1,81 +1,85 @@
-"""Bytes to upright pixels: photos, masks, and the one drawn over the other."""
+"""Bytes to upright pixels, in the graph."""
 
 from __future__ import annotations
 
 import functools
 
-import numpy as np
 import tensorflow as tf
 
-from eggseg.classes import ClassTable
-from eggseg.exif import orientation, upright
+from eggseg import exif, png
+from eggseg.headers import BMP, GIF, PNG, begins, number, shape
+from eggseg.pictures import MAX_PIXELS
 
 RATIOS = (1, 2, 4, 8)
 """By how much the sides of a JPEG can be divided in decoding, which then leaves out much of the work."""
 
 
-def decode(data: tf.Tensor, side: int | None = None) -> tf.Tensor:
-    """Decode the bytes of a photo, () string, to upright RGB, (h, w, 3) uint8.
+def decode(data: tf.Tensor, side: int | None = None, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
+    """Decode the bytes of a JPEG, PNG, GIF or BMP, () string, to upright RGB, (h, w, 3) uint8.
+
+    What is transparent lies on black, 16 bits are divided by 257, and of an animation there is the first frame. What
+    cannot be decoded so, or has more than `max_pixels`, is `tf.errors.InvalidArgumentError`: TensorFlow knows neither
+    other formats nor BMPs of other than 24 bits; `pictures.decode` does.
 
     With `side` the photo is for a square of so many pixels: a far larger JPEG comes at a half, quarter or eighth of its
     size. `geometry.letterbox` puts it where it puts the whole photo, within a grey level or so of the same pixels.
     """
-    pixels, _ = _decode_stored(data, side)
-    return upright(pixels, _orientation(data))
+    return decode_turned(data, side, max_pixels)[0]
 
 
-def decode_pair(image: tf.Tensor, mask: tf.Tensor, side: int | None = None) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Decode the bytes of a photo and of its mask, () string each, to (h, w, 3) and (h, w, 1) uint8, upright.
+def decode_turned(
+    data: tf.Tensor, side: int | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What `decode` gives, the photo's own upright (height, width), (2,) int64, and its EXIF orientation, () int32.
 
-    The third is the photo's own (height, width), (2,) int32: with `side` the photo may come smaller, as from `decode`.
-    The mask never does, since a mixture of class values is another class.
-
-    A mask that fits the upright photo is taken as it is, one that fits the photo as stored is turned with it. One that
-    fits neither comes back as stored: its size then differs from the photo's, and the caller names the files.
+    The size is the photo's own also where, with `side`, its pixels come smaller.
     """
-    tag = _orientation(image)
-    (stored, ratio), (values, _) = _decode_stored(image, side), _decode_stored(mask)
-    photo, values = upright(stored, tag), values[..., :1]
-    shape = ratio * tf.shape(photo)[:2]
-    fits = tf.reduce_all(tf.shape(values)[:2] == shape)
-    turns = ~fits & tf.reduce_all(tf.shape(values)[:2] == ratio * tf.shape(stored)[:2])
-    return photo, upright(values, tf.where(turns, tag, 1)), shape
-
-
-def _orientation(data: tf.Tensor) -> tf.Tensor:
-    return tf.cond(tf.io.is_jpeg(data), lambda: orientation(data), lambda: tf.constant(1))
-
-
-def _decode_stored(data: tf.Tensor, side: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decode to RGB as stored, (h, w, 3) uint8, and by how much its sides were divided, () int32 of `RATIOS`."""
-
-    def jpeg(ratio: int = 1) -> tuple[tf.Tensor, tf.Tensor]:
-        # The accurate transform gives the pixels that other decoders give; the default is off by up to 16.
-        pixels = tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
-        return pixels, tf.constant(ratio)
-
-    def smallest_jpeg() -> tuple[tf.Tensor, tf.Tensor]:
-        shape = tf.image.extract_jpeg_shape(data)[:2]
-        # Only by what divides both sides: each pixel then stands for as many of the photo's, none for less.
-        fits = tf.reduce_all(shape[:, None] % RATIOS == 0, 0) & (tf.reduce_max(shape) // RATIOS >= side)
-        largest = tf.reduce_max(tf.where(fits, tf.range(len(RATIOS)), 0))
-        return tf.switch_case(largest, [functools.partial(jpeg, ratio) for ratio in RATIOS])
-
-    pixels, ratio = tf.cond(
-        tf.io.is_jpeg(data),
-        smallest_jpeg if side else jpeg,
-        lambda: (tf.io.decode_image(data, channels=3, expand_animations=False), tf.constant(1)),
+    stored = shape(data)
+    few = tf.reduce_prod(tf.maximum(stored, 1)) <= max_pixels
+    with tf.control_dependencies([tf.debugging.Assert(few, ["photo of more pixels than", max_pixels, stored])]):
+        data = tf.identity(data)
+    pixels, tag = tf.case(
+        [
+            (tf.io.is_jpeg(data), lambda: (_jpeg(data, side), exif.orientation(data))),
+            (begins(data, PNG), lambda: png.decode(data)),
+            (begins(data, GIF), lambda: (_gif(data, stored), tf.constant(1))),
+            (begins(data, BMP), lambda: (_bmp(data), tf.constant(1))),
+        ],
+        default=lambda: (_refused(), tf.constant(1)),
     )
-    return tf.ensure_shape(pixels, (None, None, 3)), ratio
+    return exif.upright(pixels, tag), tf.where(tag >= 5, stored[::-1], stored), tag
 
 
-def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, opacity: float = 0.45) -> np.ndarray:
-    """Tint (h, w, 3) uint8 by (h, w) class ids in the classes' colours, outlined; the background is left as it is."""
-    colors = np.append(np.zeros((256, 3), np.uint8), [[0, 0, 0]], 0)[:256]
-    colors[: len(classes)] = classes.colors
-    edge = np.zeros(ids.shape, bool)
-    edge[1:] |= ids[1:] != ids[:-1]
-    edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
-    alpha = np.where(ids == 0, 0, opacity) + np.where(edge, 0.5, 0)
-    alpha = np.minimum(alpha, 1)[..., None]
-    return np.round(image * (1 - alpha) + colors[ids] * alpha).astype(np.uint8)
+def _jpeg(data: tf.Tensor, side: int | None) -> tf.Tensor:
+    # The accurate transform gives the pixels that other decoders give; the default is off by up to 16.
+    def at(ratio: int) -> tf.Tensor:
+        return tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
+
+    if not side:
+        return at(1)
+    whole = tf.image.extract_jpeg_shape(data)[:2]
+    # Only by what divides both sides: each pixel then stands for as many of the photo's, none for less.
+    fits = tf.reduce_all(whole[:, None] % RATIOS == 0, 0) & (tf.reduce_max(whole) // RATIOS >= side)
+    largest = tf.reduce_max(tf.where(fits, tf.range(len(RATIOS)), 0))
+    return tf.switch_case(largest, [functools.partial(at, ratio) for ratio in RATIOS])
+
+
+def _gif(data: tf.Tensor, stored: tf.Tensor) -> tf.Tensor:
+    pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
+    whole = tf.reduce_all(tf.shape(pixels, tf.int64)[:2] == stored)
+    with tf.control_dependencies([tf.debugging.Assert(whole, ["GIF whose first frame is a part of it"])]):
+        return tf.ensure_shape(tf.identity(pixels), (None, None, 3))
+
+
+def _bmp(data: tf.Tensor) -> tf.Tensor:
+    head = tf.io.decode_raw(tf.strings.substr(data, 0, 34) + bytes(34), tf.uint8)
+    bits, compression = number(head, 28, 2, little=True), number(head, 30, 4, little=True)
+    # Those of 8 bits have a palette, which the decoder takes for grey.
+    plain = (bits == 24) & (compression == 0)
+    with tf.control_dependencies([tf.debugging.Assert(plain, ["BMP of other than 24 plain bits", bits])]):
+        return tf.io.decode_bmp(tf.identity(data), channels=3)
+
+
+def _refused() -> tf.Tensor:
+    with tf.control_dependencies([tf.debugging.Assert(False, ["neither JPEG, PNG, GIF nor BMP"])]):
+        return tf.zeros([0, 0, 3], tf.uint8)

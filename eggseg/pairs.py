@@ -8,10 +8,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from eggseg.errors import InputError
-from eggseg.pictures import SUFFIXES, listed, why_unreadable
+from eggseg.pictures import SUFFIXES, PictureError, fault, listed, opened
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -24,11 +22,19 @@ class Pair:
 
 
 def find(data_dir: Path) -> list[Pair]:
+    """The pairs of `match`; `InputError` lists what has no other half."""
+    pairs, missing = match(data_dir)
+    if missing:
+        raise InputError(summary(missing, "files without their other half"))
+    return pairs
+
+
+def match(data_dir: Path) -> tuple[list[Pair], list[str]]:
     """Pair the photos of DATA_DIR/images with the masks of DATA_DIR/masks, sorted by name.
 
     A mask has its photo's own name (`a.jpg`), or that with `.png` added (`a.jpg.png`), or its stem with another ending
-    (`a.png`) where no other photo has that stem. `InputError` lists the photos without a mask and the masks without a
-    photo.
+    (`a.png`) where no other photo has that stem. The second list says, a line each, which photos have no mask and which
+    masks no photo. `InputError` where there are no folders or no photos.
     """
     images, masks = data_dir / "images", data_dir / "masks"
     for folder in (data_dir, images, masks):
@@ -51,9 +57,12 @@ def find(data_dir: Path) -> list[Pair]:
             pairs.append(Pair(name.as_posix(), photo, labels[found]))
     taken = {pair.mask for pair in pairs}
     missing += [f"{path} has no photo in {images}" for path in labels.values() if path not in taken]
-    if missing:
-        raise InputError(summary(missing, "files without their other half"))
-    return sorted(pairs)
+    return sorted(pairs), missing
+
+
+def mismatch(pair: Pair, photo: Sequence[int], mask: Sequence[int]) -> str:
+    """What to say of a mask whose (height, width) is not its photo's."""
+    return f"{pair.mask} is {mask[1]}x{mask[0]}, its photo {pair.image} is {photo[1]}x{photo[0]}"
 
 
 def summary(lines: Sequence[str], what: str, most: int = 20) -> str:
@@ -67,10 +76,10 @@ def summary(lines: Sequence[str], what: str, most: int = 20) -> str:
 def size(path: Path) -> tuple[int, int]:
     """(width, height) of a picture as stored, from its header alone; `InputError` if it has none."""
     try:
-        with Image.open(path) as picture:
+        with opened(path) as picture:
             return picture.size
-    except (OSError, SyntaxError, ValueError):
-        raise InputError(f"{path} {why_unreadable(path)}") from None
+    except PictureError as error:
+        raise InputError(fault(path, error)) from None
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:

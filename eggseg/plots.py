@@ -9,10 +9,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image
 
 from eggseg.classes import ClassTable
-from eggseg.images import overlay
+from eggseg.overlays import overlay
+from eggseg.pictures import shrunk
 
 matplotlib.use("agg")
 
@@ -36,8 +36,8 @@ def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, si
         axis.axis("off")
     for i, (image, truth, prediction, caption) in enumerate(rows):
         line, first = i // columns, i % columns * 3
-        small = _shrink(image, side)
-        shown = (small, *(overlay(small, _shrink(ids, side), classes) for ids in (truth, prediction)))
+        small = shrunk(image, side)
+        shown = (small, *(overlay(small, shrunk(ids, side), classes) for ids in (truth, prediction)))
         for axis, picture, title in zip(
             axes[line, first : first + 3], shown, (caption, "truth", "prediction"), strict=True
         ):
@@ -76,12 +76,3 @@ def confusion(counts: np.ndarray, classes: ClassTable) -> Figure:
 
 def _legend(classes: ClassTable) -> list[Patch]:
     return [Patch(color=classes.colors[i] / 255, label=classes.names[i]) for i in range(1, len(classes))]
-
-
-def _shrink(image: np.ndarray, side: int) -> np.ndarray:
-    """Resize to a long side of `side` pixels, class ids (h, w) by nearest neighbour, photos (h, w, 3) smoothly."""
-    picture = Image.fromarray(image)
-    scale = side / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    how = Image.Resampling.NEAREST if image.ndim == 2 else Image.Resampling.BOX
-    return np.asarray(picture.resize(size, how))

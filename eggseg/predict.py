@@ -20,7 +20,7 @@ import tyro
 from eggseg import cli
 from eggseg.errors import InputError
 from eggseg.files import write_bytes, write_csv, write_json
-from eggseg.pictures import SUFFIXES, listed, png, why_unreadable
+from eggseg.pictures import SUFFIXES, PictureError, fault, listed, png
 
 if TYPE_CHECKING:
     from eggseg.export import Segmenter
@@ -152,17 +152,14 @@ def _outputs(settings: Settings, name: str) -> dict[str, Path]:
 
 def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings) -> dict[str, Any] | str:
     """Write all outputs of one photo; its row of the summary, or why it cannot be read."""
-    import tensorflow as tf
-
-    from eggseg import images, objects
+    from eggseg import objects
+    from eggseg.overlays import overlay
 
     start = time.perf_counter()
     try:
         frame = segmenter.decode(path.read_bytes())
-    except OSError as error:
-        return f"{path}: {error.strerror}"
-    except tf.errors.OpError:
-        return f"{path} {why_unreadable(path)}"
+    except (PictureError, OSError) as error:
+        return fault(path, error)
     classes, outputs = segmenter.classes, _outputs(settings, name)
     if settings.probabilities or settings.objects:
         ids, probabilities = segmenter(frame)
@@ -170,7 +167,7 @@ def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings
         ids = segmenter.class_ids(frame)
     write_bytes(outputs["masks"], png(classes.paint(ids)))
     if settings.overlay:
-        write_bytes(outputs["overlays"], png(images.overlay(frame, ids, classes)))
+        write_bytes(outputs["overlays"], png(overlay(frame, ids, classes)))
     if settings.probabilities:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, probabilities=probabilities)

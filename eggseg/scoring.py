@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from rich.progress import track
 
-from eggseg import data, metrics
+from eggseg import labelled, metrics
 from eggseg.classes import ClassTable
-from eggseg.errors import InputError
 from eggseg.export import Segmenter
-from eggseg.images import decode_pair
-from eggseg.pairs import Pair, summary
+from eggseg.pairs import Pair
 from eggseg.plots import Row
 
 RESAMPLES = 1000
@@ -38,23 +35,12 @@ class Scores:
         return np.argsort(metrics.mean(metrics.dice(self.counts)[:, 1:]), kind="stable").tolist()
 
 
-def read_pair(pair: Pair, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
-    """A photo (h, w, 3) uint8 and its true class ids (h, w) uint8; `InputError` if they cannot be read or differ."""
-    try:
-        image, values, _ = decode_pair(pair.image.read_bytes(), pair.mask.read_bytes())
-    except tf.errors.OpError:
-        raise InputError(summary(data.unreadable(pair), "files that cannot be used")) from None
-    if image.shape[:2] != values.shape[:2]:
-        raise InputError(data.mismatch(pair, image.shape, values.shape))
-    return image.numpy(), classes.snap(values.numpy()[..., 0])
-
-
 def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) -> Scores:
     """Predict all pairs and count, with a progress bar."""
     classes = len(segmenter.classes)
     counts, boundaries = [], []
     for pair in track(pairs, "measuring"):
-        image, truth = read_pair(pair, segmenter.classes)
+        image, truth, _ = labelled.read(pair, segmenter.classes, segmenter.max_pixels)
         prediction = segmenter.class_ids(image)
         counts.append(metrics.confusion(truth, prediction, classes))
         boundaries.append(metrics.boundary_f1(truth, prediction, classes))
@@ -64,7 +50,7 @@ def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) 
 def row(scores: Scores, index: int) -> Row:
     """A photo with truth, prediction and its score, for `plots.comparison`."""
     pair = scores.pairs[index]
-    image, truth = read_pair(pair, scores.segmenter.classes)
+    image, truth, _ = labelled.read(pair, scores.segmenter.classes, scores.segmenter.max_pixels)
     dice = metrics.mean(metrics.dice(scores.counts[index])[1:])
     return image, truth, scores.segmenter.class_ids(image), f"{pair.name}  Dice {dice:.2f}"
 

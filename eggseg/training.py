@@ -17,14 +17,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import __version__, data, endless, export, hardware, learning, pairs, plots, scoring, synthetic
+from eggseg import __version__, data, endless, export, findings, hardware, learning, pairs, plots, scoring, synthetic
 from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.errors import InputError
 from eggseg.files import read_json, write_bytes, write_json
+from eggseg.findings import Finding
 from eggseg.pairs import Pair
 from eggseg.split import Method, Photo, Split, one_fold, sessions, split
+from eggseg.squares import Squares, fits_in_memory, read
 
 VALIDATION_SCENES = 80
 SAMPLES = 8
@@ -34,18 +36,19 @@ SAMPLES = 8
 def run(config: Config) -> dict[str, Any]:
     """Train as `config` says, export, measure at original size; the content of metrics.json."""
     begun = time.perf_counter()
-    classes = EGGS_AND_PANS
-    found = [] if config.scenes else pairs.find(config.data_dir)
+    classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
+    found, missing = ([], []) if config.scenes else pairs.match(config.data_dir)
     folder = _open_folder(config)
     if config.scenes:
         found = _scenes_to_validate_on(config, folder)
-    in_memory = config.cache == "memory" or (
-        config.cache == "auto" and data.fits_in_memory(len(found), config.image_size)
-    )
+    in_memory = config.cache == "memory" or (config.cache == "auto" and fits_in_memory(len(found), config.image_size))
     cache = None if in_memory else folder / "squares.npy"
-    squares = data.read(found, config.image_size, classes, cache)
-    if report := squares.report(classes):
-        print(report)
+    squares = read(found, config.image_size, classes, cache, config.max_pixels)
+    labels = {photo.name: of for photo, of in zip(squares.photos, squares.labels, strict=True)}
+    _audit(
+        findings.of_pairs(missing) + findings.of_faults(squares.faults) + findings.of_labels(labels, classes), config
+    )
+    found = list(squares.pairs)
     parts = _split(config, squares.photos)
     record = _record(config, classes, found, squares, parts)
     _check_same_run(folder, record, config)
@@ -64,10 +67,11 @@ def run(config: Config) -> dict[str, Any]:
     network = learning.network(config, classes)
     network.load_weights(folder / AVERAGED)
     saved = folder / "saved_model" / "1"
+    how: dict[str, Any] = {"tta": config.tta, "max_pixels": config.max_pixels}
     settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": record["fingerprint"]}
-    export.save(network, classes, settings, saved, tta=config.tta)
+    export.save(network, classes, settings, saved, **how)
     if config.export_dir:
-        export.save(network, classes, settings, config.export_dir / "1", tta=config.tta)
+        export.save(network, classes, settings, config.export_dir / "1", **how)
 
     val = [found[i] for i in parts.val]
     scores = scoring.score(export.load(saved), val, [record["sessions"][pair.name] for pair in val])
@@ -83,6 +87,15 @@ def run(config: Config) -> dict[str, Any]:
     print(f"miou={metrics['miou']:.4f}", flush=True)
     print(f"the model is in {saved}, its pictures in {folder / 'samples.png'}")
     return metrics
+
+
+def _audit(told: Sequence[Finding], config: Config) -> None:
+    """Say what the quick part of the audit found; `InputError` where it spoils training and nobody said to go on."""
+    spoiling = [finding for finding in told if finding.spoils]
+    if spoiling and config.audit == "refuse":
+        raise InputError("\n".join(map(str, spoiling)) + " (--audit warn goes on without such files)")
+    for finding in told:
+        print(finding)
 
 
 def _scenes_to_validate_on(config: Config, folder: Path) -> list[Pair]:
@@ -116,7 +129,7 @@ def _begin(config: Config, classes: ClassTable, photos: int) -> RunRecorder:
     return recorder
 
 
-def _fit(recorder: RunRecorder, config: Config, classes: ClassTable, squares: data.Squares, parts: Split) -> None:
+def _fit(recorder: RunRecorder, config: Config, classes: ClassTable, squares: Squares, parts: Split) -> None:
     done = recorder.restore() if config.resume else 0
     if done:
         print(f"going on after epoch {done}")
@@ -133,7 +146,7 @@ def _fit(recorder: RunRecorder, config: Config, classes: ClassTable, squares: da
     recorder.model.fit(
         endless.train_batches(config.scenes, config.image_size, **how)
         if config.scenes
-        else data.train_batches(squares, parts.train, paste=config.paste, **how),
+        else data.train_batches(squares, parts.train, **how),
         validation_data=val,
         initial_epoch=done,
         epochs=config.epochs,
@@ -182,7 +195,7 @@ def _clear(folder: Path) -> None:
 
 
 def _record(
-    config: Config, classes: ClassTable, found: Sequence[Pair], squares: data.Squares, parts: Split
+    config: Config, classes: ClassTable, found: Sequence[Pair], squares: Squares, parts: Split
 ) -> dict[str, Any]:
     """What config.json holds: all that a reader needs to know how the model came to be."""
     names = [pair.name for pair in found]
@@ -203,6 +216,8 @@ def _check_same_run(folder: Path, record: dict[str, Any], config: Config) -> Non
     if not (config.resume and (folder / CHECKPOINT).exists()):
         return
     before = read_json(folder / CONFIG)
+    if before["classes"] != record["classes"]:
+        raise InputError(f"{folder} was trained with other classes: use another --output_dir")
     if before["fingerprint"] != record["fingerprint"]:
         raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
     was, now = decisive(before["settings"]), decisive(record["settings"])

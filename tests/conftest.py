@@ -37,7 +37,7 @@ def draw(folder: Path, count: int, seed: int = 0) -> Path:
 
 SMALL = (
     *("--encoder", "plain", "--image_size", "49", "--base_filters", "4", "--depth", "2", "--batch_size", "4"),
-    *("--precision", "float32", "--learning_rate", "1.5e-3", "--dice", "0", "--paste", "0"),
+    *("--precision", "float32", "--learning_rate", "1.5e-3", "--dice", "0"),
 )
 """Settings of a network that trains in seconds."""
 

@@ -110,12 +110,3 @@ def test_the_graph_does_what_eager_mode_does():
     image, ids = mapped.get_single_element()
     np.testing.assert_allclose(image, apply(augment.draw((4, 9), SIZE))[0], atol=0.01)
     np.testing.assert_array_equal(ids, apply(augment.draw((4, 9), SIZE))[1])
-
-
-def test_pasting_lays_objects_on_what_is_known_below():
-    ids = np.array([[0, 1, 2, VOID], [1, 2, 0, 1]], np.uint8)
-    others = np.array([[0, 2, 0, 1], [0, VOID, 2, VOID]], np.uint8)
-    above = (np.full((2, 4, 3), 9, np.float32), ids)
-    image, pasted = augment.paste(above, (np.full((2, 4, 3), 5, np.float32), others))
-    np.testing.assert_array_equal(pasted, [[0, 1, 2, 1], [1, VOID, 2, VOID]])
-    np.testing.assert_array_equal(image[..., 0], [[5, 9, 9, 5], [9, 5, 5, 5]])

@@ -146,7 +146,7 @@ def test_saving_replaces_an_earlier_model_whole(tmp_path: Path) -> None:
         tf.keras.utils.set_random_seed(seed)
         export.save(unet(16, 3, base_filters=2, depth=1), EGGS_AND_PANS, {"image_size": 16}, folder)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["1"]
-    assert eggseg.load(folder).settings == {"image_size": 16}
+    assert eggseg.load(folder).settings == {"image_size": 16, "max_pixels": 80_000_000}
 
 
 def test_the_exported_network_computes_what_was_trained(tmp_path: Path) -> None:

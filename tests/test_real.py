@@ -12,17 +12,18 @@ from conftest import SMALL
 from PIL import Image
 
 import eggseg
-from eggseg import data, pairs, predict, train
+from eggseg import pairs, predict, train
 from eggseg.classes import EGGS_AND_PANS
 from eggseg.pictures import listed
 from eggseg.split import sessions, split
+from eggseg.squares import Squares, read
 
 pytestmark = pytest.mark.real
 
 
 @pytest.fixture(scope="module")
-def squares(real_dir: Path) -> data.Squares:
-    return data.read(pairs.find(real_dir / "train"), 64, EGGS_AND_PANS)
+def squares(real_dir: Path) -> Squares:
+    return read(pairs.find(real_dir / "train"), 64, EGGS_AND_PANS)
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +35,24 @@ def real_run(real_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_pair_is_found_and_read(squares: data.Squares) -> None:
+def test_every_pair_is_found_and_read(squares: Squares) -> None:
     assert len(squares.photos) == 295
     assert Counter(name for photo in squares.photos for name in photo.classes) == {0: 295, 1: 260, 2: 105}
 
 
-def test_the_undocumented_value_is_reported_with_its_files(squares: data.Squares) -> None:
-    *rounded, stray = squares.report(EGGS_AND_PANS).splitlines()
+def test_the_undocumented_value_is_reported_with_its_files(squares: Squares) -> None:
+    *rounded, stray = squares.report().splitlines()
     assert rounded[0].startswith("masks: ")
     assert "value 170 is no class" in stray
     assert stray.endswith("(in image_54.png, image_66.png, image_73.png, image_84.png)")
 
 
-def test_the_camera_sessions_are_told_apart(squares: data.Squares) -> None:
+def test_the_camera_sessions_are_told_apart(squares: Squares) -> None:
     assert sorted(Counter(sessions(squares.photos)).values()) == [2, 5, 6, 9, 13, 13, 14, 15, 18, 38, 45, 50, 67]
 
 
 @pytest.mark.parametrize("method", ["blocks", "session", "random"])
-def test_every_split_has_every_class_on_both_sides(squares: data.Squares, method: str) -> None:
+def test_every_split_has_every_class_on_both_sides(squares: Squares, method: str) -> None:
     parts = split(squares.photos, method, 0.2, 0)  # type: ignore[arg-type]
     assert 50 <= len(parts.val) <= 70
     assert sorted(parts.train + parts.val) == list(range(295))

@@ -1,0 +1,161 @@
+"""`python -m eggseg.audit`: what is wrong with a folder of photos and masks, before hours of training."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from eggseg import auditpage, cli, findings, inspection, pairs, similar
+from eggseg.classes import EGGS_AND_PANS, ClassTable
+from eggseg.errors import InputError
+from eggseg.files import write_bytes, write_json
+from eggseg.findings import Finding
+from eggseg.inspection import Look
+from eggseg.pictures import MAX_PIXELS
+from eggseg.split import Method, Photo, sessions, split
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Look at every photo and mask of a folder and tell what is wrong with them: on the screen, in audit.json, and with
+    pictures in audit.html. The exit code is 0, or 1 where something would spoil training, or 2 where nothing could be
+    looked at."""
+
+    data_dir: tyro.conf.Positional[Path]
+    """Folder with images/ and masks/, paired by name."""
+    output_dir: Path = Path("audit")
+    """Folder for audit.json and audit.html."""
+    classes: Path | None = None
+    """Class table in JSON, as eggseg.train takes it; without it background 0, egg 128, pan 255."""
+    model: Path | None = None
+    """A run folder of eggseg.train, or of its --folds: shows also where model and label disagree most. Of --folds each
+    photo is judged by the model that did not see it."""
+    worst: int = 24
+    """Photos that are shown of those on which model and label disagree."""
+    split: Method = "blocks"
+    """How eggseg.train would hold photos out, to tell which have copies on both sides."""
+    val_fraction: float = 0.2
+    """Share of the photos that it would hold out."""
+    seed: int = 0
+    """Seed of that split."""
+    max_pixels: int = MAX_PIXELS
+    """Pixels of the largest photo that is decoded."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(lambda: run(cli.parse(Settings, argv, "eggseg.audit")))
+
+
+def run(settings: Settings) -> int:
+    """Look at everything; 0, or 1 if something spoils training."""
+    classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
+    found, missing = pairs.match(settings.data_dir)
+    every = list(track(inspection.look_at_all(found, classes, settings.max_pixels), "looking", len(found)))
+    looks = [look for look in every if isinstance(look, Look)]
+    faults = [line for error in every if isinstance(error, InputError) for line in str(error).splitlines()]
+    photos = [_photo(look) for look in looks]
+    told = findings.of_pairs(missing) + findings.of_faults(faults)
+    if looks:
+        validation = _validation(photos, settings)
+        told += findings.of_labels({look.name: look.labels for look in looks}, classes)
+        told += inspection.of_looks(looks, validation) + similar.of_looks(looks, classes, validation)
+    if settings.model:
+        from eggseg import disagreement
+
+        told += disagreement.findings([look.pair for look in looks], settings.model, settings.worst)
+    told.sort(key=lambda finding: not finding.spoils)
+    report = {
+        "data_dir": str(settings.data_dir),
+        "pairs": len(found),
+        "classes": classes.to_json(),
+        "contents": _contents(looks),
+        "sessions": _sessions(looks, photos, classes),
+        "findings": [dataclasses.asdict(finding) for finding in told],
+    }
+    write_json(settings.output_dir / "audit.json", report)
+    write_bytes(settings.output_dir / "audit.html", auditpage.page(report, told, looks, classes).encode())
+    _print(report, told)
+    print(f"all of it, with pictures, is in {settings.output_dir / 'audit.html'}")
+    return 1 if any(finding.spoils for finding in told) else 0
+
+
+def _photo(look: Look) -> Photo:
+    classes = frozenset(c for c, count in enumerate(look.labels.class_pixels) if count)
+    return Photo(look.name, look.photo.size, classes)
+
+
+def _validation(photos: Sequence[Photo], settings: Settings) -> tuple[int, ...]:
+    try:
+        return split(photos, settings.split, settings.val_fraction, settings.seed).val
+    except InputError:
+        return ()  # which training will say
+
+
+def _contents(looks: Sequence[Look]) -> dict[str, dict[str, int]]:
+    """How many photos and masks there are of each format and size, the most common first."""
+
+    def count(things: Iterable[str]) -> dict[str, int]:
+        return dict(collections.Counter(things).most_common())
+
+    return {
+        "photo formats": count(f"{look.photo.format} {look.photo.mode}" for look in looks),
+        "mask formats": count(f"{look.mask.format} {look.mask.mode}" for look in looks),
+        "sizes": count("{}x{}".format(*look.photo.size) for look in looks),
+        "EXIF orientations of photos": count(str(look.photo.orientation) for look in looks),
+    }
+
+
+def _sessions(looks: Sequence[Look], photos: Sequence[Photo], classes: ClassTable) -> dict[str, dict[str, Any]]:
+    """Of each camera session the photos, those with any of a class, and each class's share of the pixels."""
+    members = collections.defaultdict(list)
+    for look, session in zip(looks, sessions(photos), strict=True):
+        members[session].append(look.labels.class_pixels)
+    rows = {}
+    for session, counts in sorted(members.items()):
+        pixels = np.array(counts)
+        shares = pixels.sum(0) / max(1, pixels.sum())
+        rows[session] = {
+            "photos": len(counts),
+            "with": dict(zip(classes.names, (pixels > 0).sum(0).tolist(), strict=True)),
+            "share": dict(zip(classes.names, shares.round(6).tolist(), strict=True)),
+        }
+    return rows
+
+
+def _print(report: dict[str, Any], told: Sequence[Finding]) -> None:
+    console = Console()
+    contents = Table(title=f"{report['pairs']} pairs in {report['data_dir']}", show_header=False)
+    for title, counts in report["contents"].items():
+        shown = [f"{name} ({count})" for name, count in counts.items()]
+        contents.add_row(title, ", ".join([*shown[:8], *([f"{len(shown) - 8} more"] if len(shown) > 8 else [])]))
+    console.print(contents)
+    names = [row["name"] for row in report["classes"][1:]]
+    table = Table(title="camera sessions")
+    table.add_column("session")
+    table.add_column("photos", justify="right")
+    for name in names:
+        table.add_column(f"with {name}", justify="right")
+        table.add_column(f"{name} pixels", justify="right")
+    for session, row in report["sessions"].items():
+        cells = [cell for name in names for cell in (str(row["with"][name]), f"{row['share'][name]:.2%}")]
+        table.add_row(session, str(row["photos"]), *cells)
+    console.print(table)
+    for finding in told:
+        mark = "[bold red]spoils[/]" if finding.spoils else "[yellow]look  [/]"
+        console.print(mark, end=" ")
+        console.print(str(finding), markup=False, highlight=False)
+    if not told:
+        console.print("nothing found")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

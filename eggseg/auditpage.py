@@ -1,0 +1,101 @@
+"""The audit as a page of HTML that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from eggseg.classes import ClassTable
+from eggseg.findings import Finding
+from eggseg.inspection import Look
+from eggseg.overlays import overlay
+
+MOST_PICTURES = 48
+"""Photos that are shown of one finding."""
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 }
+td, th { padding: .2rem .8rem; text-align: left; vertical-align: top }
+tr:nth-child(even) { background: #f4f4f4 } td.number { text-align: right; font-variant-numeric: tabular-nums }
+figure { display: inline-block; margin: .4rem; vertical-align: top; width: 330px }
+figcaption { font-size: 12px; overflow-wrap: anywhere } summary { cursor: pointer; margin: .4rem 0 }
+.spoils { color: #b00020; font-weight: 600 }
+.key span { border: 1px solid #888; display: inline-block; width: 1em; height: 1em }
+"""
+
+
+def page(report: Mapping[str, Any], told: Sequence[Finding], looks: Sequence[Look], classes: ClassTable) -> str:
+    """The page, from what `audit` writes as JSON and the looks that it rests on."""
+    by_name = {look.name: look for look in looks}
+    spoiling = sum(finding.spoils for finding in told)
+    verdict = f"{spoiling} spoil training" if spoiling else "nothing that spoils training"
+    key = " ".join(
+        f'<span style="background: rgb{row.color}"></span> {escape(row.name)}' for row in classes.classes[1:]
+    )
+    parts = [
+        "<!DOCTYPE html>",
+        f'<html lang="en"><meta charset="utf-8"><title>Audit of {escape(report["data_dir"])}</title>',
+        f"<style>{STYLE}</style>",
+        f"<h1>{escape(report['data_dir'])}</h1>",
+        f"<p>{report['pairs']} pairs; {len(told)} findings, {verdict}.</p>",
+        f'<p class="key">{key}</p>',
+        "<h2>Findings</h2>",
+        *(_finding(finding, by_name, classes) for finding in told),
+        "<h2>Contents</h2>",
+        _contents(report["contents"]),
+        "<h2>Camera sessions</h2>",
+        _sessions(report["sessions"], classes),
+    ]
+    return "\n".join(parts)
+
+
+def _finding(finding: Finding, looks: Mapping[str, Look], classes: ClassTable) -> str:
+    mark = '<span class="spoils">spoils training</span> ' if finding.spoils else ""
+    details = "".join(f"<li>{escape(line)}</li>" for line in finding.details)
+    shown = [looks[name] for name in dict.fromkeys(finding.files) if name in looks]
+    figures = "".join(_figure(look, classes) for look in shown[:MOST_PICTURES])
+    rest = f"<p>and {len(shown) - MOST_PICTURES} more, named in audit.json</p>" if len(shown) > MOST_PICTURES else ""
+    heading = f"{mark}<b>{escape(finding.kind)}</b>: {escape(finding.message)}"
+    return f"<details><summary>{heading}</summary><ul>{details}</ul>{figures}{rest}</details>"
+
+
+def _figure(look: Look, classes: ClassTable) -> str:
+    """A photo and, beside it, what its label says."""
+    pictures = "".join(
+        f'<img alt="" src="data:image/jpeg;base64,{_jpeg(pixels)}">'
+        for pixels in (look.image, overlay(look.image, look.ids, classes))
+    )
+    return f"<figure>{pictures}<figcaption>{escape(look.name)}</figcaption></figure>"
+
+
+def _jpeg(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _contents(contents: Mapping[str, Mapping[str, int]]) -> str:
+    rows = [
+        f"<tr><th>{escape(title)}</th><td>{escape(', '.join(f'{what} ({n})' for what, n in counts.items()))}</td></tr>"
+        for title, counts in contents.items()
+    ]
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _sessions(sessions: Mapping[str, Mapping[str, Any]], classes: ClassTable) -> str:
+    names = classes.names[1:]
+    heads = "".join(f"<th>with {escape(name)}</th><th>{escape(name)} pixels</th>" for name in names)
+    rows = []
+    for session, row in sessions.items():
+        cells = (
+            f'<td class="number">{row["with"][n]}</td><td class="number">{row["share"][n]:.2%}</td>' for n in names
+        )
+        rows.append(f'<tr><td>{escape(session)}</td><td class="number">{row["photos"]}</td>{"".join(cells)}</tr>')
+    return f"<table><tr><th>session</th><th>photos</th>{heads}</tr>{''.join(rows)}</table>"

@@ -1,0 +1,53 @@
+"""A photo and its mask, at the photo's own size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from eggseg import images, masks, pictures
+from eggseg.classes import ClassTable
+from eggseg.errors import InputError
+from eggseg.masks import Labels
+from eggseg.pairs import Pair, mismatch
+from eggseg.pictures import MAX_PIXELS, PictureError, fault
+
+
+def read(pair: Pair, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, np.ndarray, Labels]:
+    """A photo (h, w, 3) uint8, its true class ids (h, w) uint8, and what the mask's values came to.
+
+    `InputError` says what is wrong with each file, in a line, or that they are of different sizes.
+    """
+    faults = []
+    try:
+        photo, tag = read_photo(pair.image, max_pixels)
+    except InputError as error:
+        faults.append(str(error))
+    try:
+        mask = masks.read(pair.mask.read_bytes(), classes, max_pixels)
+    except (PictureError, OSError) as error:
+        faults.append(fault(pair.mask, error))
+    if faults:
+        raise InputError("\n".join(faults))
+    ids, _ = masks.turned(mask, photo.shape[:2], tag)
+    if ids.shape != photo.shape[:2]:
+        raise InputError(mismatch(pair, photo.shape, ids.shape))
+    return photo, ids, mask.labels
+
+
+def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, int]:
+    """A photo, (h, w, 3) uint8, upright, and its EXIF orientation; `InputError` if it cannot be read.
+
+    By the graph where it knows the format, else by Pillow, as everywhere.
+    """
+    try:
+        data = path.read_bytes()
+        try:
+            photo, _, tag = images.decode_turned(tf.constant(data), max_pixels=max_pixels)
+        except tf.errors.OpError:
+            return pictures.decode(data, max_pixels)
+        return photo.numpy(), int(tag)
+    except (PictureError, OSError) as error:
+        raise InputError(fault(path, error)) from None

@@ -1,0 +1,66 @@
+"""PNG in the graph, with what TensorFlow's decoder leaves aside: transparency, 16 bits, and which way is up."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from eggseg import exif
+from eggseg.headers import MOST_PARTS, number
+
+_WITH_ALPHA = (4, 6)
+"""Colour types of grey and of RGB with alpha; other types may name a transparent colour in a chunk tRNS."""
+
+
+def decode(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The bytes of a PNG, () string, to RGB as stored, (h, w, 3) uint8, and its orientation, () int32 in 1..8.
+
+    What is transparent lies on black, and 16 bits are divided by 257.
+    """
+    head = tf.io.decode_raw(data, tf.uint8)
+    transparent, turn = _chunks(head)
+    alpha = tf.reduce_any(number(head, 25, 1) == _WITH_ALPHA) | (transparent > 0)
+
+    # Only where there is alpha: of 1, 2 and 4 bits without it, the decoder makes an alpha of nearly 0.
+    pixels = tf.case(
+        [
+            (number(head, 24, 1) == 16, lambda: _on_black(_of_16_bits(data))),
+            (alpha, lambda: _on_black(tf.io.decode_png(data, channels=4))),
+        ],
+        default=lambda: tf.io.decode_png(data, channels=3),
+    )
+    return pixels, tf.cond(turn > 0, lambda: exif.in_block(head[turn:]), lambda: tf.constant(1))
+
+
+def _chunks(head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where the content of the chunks tRNS and eXIf begins, () int64 each; 0 where none comes before the pixels."""
+    length = tf.size(head, tf.int64)
+
+    def named(at: tf.Tensor, name: bytes) -> tf.Tensor:
+        return number(head, at + 4, 4) == int.from_bytes(name, "big")
+
+    def goes_on(at: tf.Tensor, transparent: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
+        return (at + 8 < length) & ~named(at, b"IDAT")
+
+    def onward(at: tf.Tensor, transparent: tf.Tensor, turn: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        content = at + 8
+        return (
+            content + number(head, at, 4) + 4,  # past the content and its checksum (4)
+            tf.where(named(at, b"tRNS"), content, transparent),
+            tf.where(named(at, b"eXIf"), content, turn),
+        )
+
+    zero = tf.constant(0, tf.int64)
+    start = tf.constant(8, tf.int64)  # past the signature
+    return tf.while_loop(goes_on, onward, (start, zero, zero), maximum_iterations=MOST_PARTS)[1:]
+
+
+def _of_16_bits(data: tf.Tensor) -> tf.Tensor:
+    """A PNG of 16 bits to (h, w, 4) uint8 of the same brightness, rounded: 65535 is 257 times 255."""
+    pixels = tf.cast(tf.io.decode_png(data, channels=4, dtype=tf.uint16), tf.int32)
+    return tf.cast((pixels + 128) // 257, tf.uint8)
+
+
+def _on_black(pixels: tf.Tensor) -> tf.Tensor:
+    """(h, w, 4) uint8 to (h, w, 3) uint8: each channel times alpha, rounded."""
+    pixels = tf.cast(pixels, tf.int32)
+    return tf.cast((pixels[..., :3] * pixels[..., 3:] + 127) // 255, tf.uint8)

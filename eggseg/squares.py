@@ -1,0 +1,101 @@
+"""Pairs of files to squares of the network's size.
+
+Each pair is decoded once, into a square that holds red, green, blue and class id as uint8. What an epoch then costs is
+augmentation alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import tensorflow as tf
+from rich.progress import track
+
+from eggseg import images, labelled, masks
+from eggseg.classes import VOID, ClassTable
+from eggseg.errors import InputError
+from eggseg.geometry import letterbox
+from eggseg.masks import Labels
+from eggseg.pairs import Pair, mismatch
+from eggseg.pictures import MAX_PIXELS
+from eggseg.split import Photo
+
+MEMORY_SHARE = 0.5
+"""The share of the free memory that the squares may take before they go to disk."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Squares:
+    """Pairs at the network's size, and what reading them showed."""
+
+    pixels: np.ndarray
+    """(n, size, size, 4) uint8: red, green, blue, class id; padding is black and VOID."""
+    pairs: tuple[Pair, ...]
+    """Those that could be read."""
+    photos: tuple[Photo, ...]
+    labels: tuple[Labels, ...]
+    """What the values of each mask came to, at its original size."""
+    faults: tuple[str, ...] = ()
+    """Lines, with the names of their files, that say what is wrong with the others."""
+
+
+def read(
+    pairs: Sequence[Pair], size: int, classes: ClassTable, cache: Path | None = None, max_pixels: int = MAX_PIXELS
+) -> Squares:
+    """Decode and letterbox all pairs, with a progress bar, into memory or into the file `cache`.
+
+    Files that cannot be read, and masks of other sizes than their photos, are left out and come back as faults.
+    """
+    shape = (len(pairs), size, size, 4)
+    pixels: np.ndarray = np.lib.format.open_memmap(cache, "w+", np.uint8, shape) if cache else np.empty(shape, np.uint8)
+    labels: dict[int, Labels] = {}
+
+    def read_mask(index: np.int64, shape: np.ndarray, tag: np.int32) -> np.ndarray:
+        mask = masks.read(pairs[int(index)].mask.read_bytes(), classes, max_pixels)
+        labels[int(index)] = mask.labels
+        return masks.turned(mask, tuple(shape), int(tag))[0]
+
+    def load(index: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        photo, whole, tag = images.decode_turned(tf.io.read_file(name), size, max_pixels)
+        ids = tf.ensure_shape(tf.numpy_function(read_mask, [index, whole, tag], tf.uint8), (None, None))[..., None]
+        return _squared(photo, ids, size), tf.stack([whole, tf.shape(ids, tf.int64)[:2]])
+
+    names = tf.data.Dataset.from_tensor_slices([str(pair.image) for pair in pairs]).enumerate()
+    loaded = iter(names.map(load, num_parallel_calls=tf.data.AUTOTUNE))
+    good: list[Pair] = []
+    photos, faults = [], []
+    for i, pair in enumerate(track(pairs, "reading photos")):
+        try:
+            try:
+                square, sizes = next(loaded)
+                whole, of_mask = sizes.numpy().tolist()
+                if whole != of_mask:
+                    raise InputError(mismatch(pair, whole, of_mask))
+            except tf.errors.OpError:
+                # Neither a damaged file nor a format that the graph does not know comes so far.
+                photo, ids, labels[i] = labelled.read(pair, classes, max_pixels)
+                square, whole = _squared(tf.constant(photo), tf.constant(ids[..., None]), size), photo.shape[:2]
+        except InputError as error:
+            labels.pop(i, None)
+            faults += str(error).splitlines()
+            continue
+        pixels[len(good)] = square
+        good.append(pair)
+        present = frozenset(int(c) for c in np.flatnonzero(labels[i].class_pixels))
+        photos.append(Photo(pair.name, (whole[1], whole[0]), present))
+    in_order = tuple(found for _, found in sorted(labels.items()))
+    return Squares(pixels[: len(good)], tuple(good), tuple(photos), in_order, tuple(faults))
+
+
+def fits_in_memory(pairs: int, size: int) -> bool:
+    """Whether the squares of that many pairs take at most half of the memory that is free."""
+    return pairs * size * size * 4 <= MEMORY_SHARE * psutil.virtual_memory().available
+
+
+def _squared(photo: tf.Tensor, ids: tf.Tensor, size: int) -> tf.Tensor:
+    """(h, w, 3) and (h, w, 1) uint8 to (size, size, 4) uint8."""
+    return tf.concat([letterbox(photo, size), letterbox(ids, size, labels=True, pad=VOID)], axis=-1)

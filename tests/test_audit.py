@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, draw
+from PIL import Image
+
+from eggseg import audit, train
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return draw(tmp_path / "data", 8)
+
+
+def audited(folder: Path, *args: str) -> tuple[int, dict[str, list[dict]]]:
+    """The exit code, and the findings by kind."""
+    out = folder.parent / "audit"
+    code = audit.main([str(folder), "--output_dir", str(out), *args])
+    kinds: dict[str, list[dict]] = {}
+    for finding in json.loads((out / "audit.json").read_text())["findings"]:
+        kinds.setdefault(finding["kind"], []).append(finding)
+    return code, kinds
+
+
+def change(path: Path, **values: object) -> None:
+    """Set pixels of a picture: `top` rows to a grey value."""
+    pixels = np.array(Image.open(path))
+    pixels[: values["top"]] = values["value"]
+    Image.fromarray(pixels).save(path)
+
+
+def test_a_sound_folder_is_told_and_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, kinds = audited(folder)
+    assert code == 0
+    assert not any(finding["spoils"] for findings in kinds.values() for finding in findings)
+    out = capsys.readouterr().out
+    assert "8 pairs in" in out
+    assert "JPEG RGB (4), PNG RGB (4)" in out
+    report = json.loads((folder.parent / "audit/audit.json").read_text())
+    assert report["contents"]["sizes"] == {"96x64": 2, "64x96": 2, "77x51": 2, "120x90": 2}
+    assert sum(row["photos"] for row in report["sessions"].values()) == 8
+    page = (folder.parent / "audit/audit.html").read_text()
+    assert "nothing that spoils training" in page
+    assert "camera sessions" in page.lower()
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind", "words"),
+    [
+        (lambda f: (f / "masks/photo_1.png").unlink(), "pairs", "has no mask"),
+        (lambda f: (f / "images/photo_1.png").unlink(), "pairs", "has no photo"),
+        (lambda f: (f / "images/photo_1.png").write_bytes(b""), "files", "is empty (0 bytes)"),
+        (lambda f: (f / "masks/photo_0.jpg").write_bytes(b"a list"), "files", "is no picture"),
+        (
+            lambda f: (f / "images/photo_0.jpg").write_bytes((f / "images/photo_0.jpg").read_bytes()[:-300]),
+            "files",
+            "truncated",
+        ),
+        (lambda f: Image.new("L", (9, 9)).save(f / "masks/photo_1.png"), "files", "photo_1.png is 9x9, its photo"),
+        (
+            lambda f: [Image.open(p).point(lambda v: v * (v < 99 or v > 200)).save(p) for p in (f / "masks").iterdir()],
+            "masks",
+            "none has any egg",
+        ),
+        (lambda f: change(f / "masks/photo_1.png", top=60, value=60), "masks", "no class on most of their pixels"),
+    ],
+    ids=["no mask", "no photo", "empty", "text", "truncated", "size", "no egg at all", "other values"],
+)
+def test_what_spoils_training_is_found_by_audit_and_refused_by_train_in_the_same_words(
+    folder: Path, capsys: pytest.CaptureFixture[str], harm, kind: str, words: str
+) -> None:
+    harm(folder)
+    code, kinds = audited(folder)
+    assert code == 1
+    said = [f"{finding['message']} {finding['details']}" for finding in kinds[kind] if finding["spoils"]]
+    assert any(words in line for line in said)
+    shown = " ".join(capsys.readouterr().out.split())
+    run = folder.parent / "run"
+    assert train.main(["--data_dir", str(folder), "--output_dir", str(run), *SMALL, "--epochs", "1"]) == 2
+    refused = " ".join(capsys.readouterr().err.removeprefix("error: ").split())
+    assert refused.split(" (--audit warn")[0].replace(" ", "") in shown.replace(" ", "")
+    assert not (run / "config.json").exists()
+
+
+def test_train_goes_on_with_the_rest_when_told_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "images/photo_1.png").write_bytes(b"")
+    (folder / "masks/photo_2.jpg").unlink()
+    args = ["--data_dir", str(folder), "--output_dir", str(folder.parent / "run"), *SMALL, "--epochs", "1"]
+    assert train.main([*args, "--audit", "warn"]) == 0
+    out = capsys.readouterr().out
+    assert "photo_1.png is empty" in out
+    assert "photo_2.jpg has no mask" in out
+    record = json.loads((folder.parent / "run/config.json").read_text())
+    assert len(record["split"]["train"]) + len(record["split"]["val"]) == 6
+
+
+def test_odd_labels_are_worth_a_look(folder: Path) -> None:
+    change(folder / "masks/photo_1.png", top=3, value=170)
+    change(folder / "masks/photo_3.png", top=999, value=0)
+    pixels = np.array(Image.open(folder / "masks/photo_5.png"))
+    pixels[0, :3] = 128
+    pixels[0, 3:] = 0
+    Image.fromarray(pixels).save(folder / "masks/photo_5.png")
+    code, kinds = audited(folder)
+    assert code == 0
+    messages = {finding["message"]: finding["files"] for finding in kinds["masks"]}
+    assert messages["value 170 is no class and is left out of loss and metrics"] == ["photo_1.png"]
+    assert messages["1 hold nothing but background"] == ["photo_3.png"]
+    assert messages["1 regions of fewer than 16 pixels in 1 of them"] == ["photo_5.png"]
+
+
+def test_a_photo_that_is_there_twice_is_found(folder: Path) -> None:
+    for kind in ("images", "masks"):
+        shutil.copy(folder / kind / "photo_1.png", folder / kind / "copy_1.png")
+    code, kinds = audited(folder)
+    assert code == 0
+    assert kinds["duplicates"][0]["files"] == ["copy_1.png", "photo_1.png"]
+    assert kinds["near copies"][0]["files"] == ["copy_1.png", "photo_1.png"]
+    change(folder / "masks/copy_1.png", top=999, value=255)
+    code, kinds = audited(folder)
+    assert code == 1, "which of the two masks is right, nobody knows"
+    assert "whose masks differ on" in kinds["duplicates"][0]["message"]
+
+
+def test_a_near_copy_without_the_pan_of_the_other_is_found(folder: Path) -> None:
+    photo = Image.open(folder / "images/photo_1.png")
+    photo.point(lambda value: min(255, value + 4)).save(folder / "images/copy_1.png")
+    mask = np.array(Image.open(folder / "masks/photo_1.png"))
+    mask[mask == 255] = 0
+    Image.fromarray(mask).save(folder / "masks/copy_1.png")
+    code, kinds = audited(folder)
+    assert code == 0
+    assert kinds["unlike masks"][0]["details"] == ["copy_1.png has none, photo_1.png has"]
+
+
+def test_without_the_extra_it_says_what_was_not_looked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imagehash", None)
+    code, kinds = audited(folder)
+    assert code == 0
+    assert kinds["near copies"][0]["message"] == "not looked for: pip install 'eggseg[audit]'"
+
+
+def test_turned_photos_whose_masks_have_no_tag_are_told(folder: Path) -> None:
+    exif = Image.Exif()
+    for name, tag in (("photo_0.jpg", 6), ("photo_2.jpg", 3)):
+        exif[0x0112] = tag
+        photo = Image.open(folder / "images" / name)
+        photo.save(folder / "images" / name, exif=exif)
+    code, kinds = audited(folder)
+    assert code == 0
+    assert [finding["files"] for finding in kinds["orientation"]] == [["photo_0.jpg"], ["photo_2.jpg"]]
+
+
+def test_a_model_disputes_a_wrong_label(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data_dir, folder)
+    mask = folder / "masks/photo_3.png"
+    pixels = np.array(Image.open(mask))
+    pixels[pixels == 255] = 128
+    Image.fromarray(pixels).save(mask)
+    code, kinds = audited(folder, "--model", str(run_dir))
+    assert code == 0
+    (labels,) = kinds["labels"]
+    assert labels["files"][0] == "photo_3.png"
+    assert "pan labelled egg" in labels["details"][0]
+
+
+@pytest.mark.parametrize("args", [["nowhere"], ["."]])
+def test_where_there_is_nothing_to_look_at_it_says_so(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert audit.main(args) == 2
+    assert "is not there: expected a folder with images/ and masks/" in capsys.readouterr().err
+
+
+def test_names_are_harmless_in_the_page(folder: Path) -> None:
+    for kind in ("images", "masks"):
+        shutil.copy(folder / kind / "photo_1.png", folder / kind / "<b onload=x>&.png")
+    audited(folder)
+    page = (folder.parent / "audit/audit.html").read_text()
+    assert "<b onload" not in page
+    assert "&lt;b onload=x&gt;&amp;.png" in page

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import numpy as np
+
+from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.overlays import overlay
+
+
+def test_overlay_tints_the_classes_and_leaves_the_background():
+    image = np.full((7, 9, 3), 100, np.uint8)
+    ids = np.zeros((7, 9), np.uint8)
+    ids[2:6, 3:8] = 2
+    shown = overlay(image, ids, EGGS_AND_PANS, opacity=0.5)
+    assert shown.dtype == np.uint8
+    assert (shown[0] == 100).all()
+    assert (shown[:, 0] == 100).all()
+    np.testing.assert_array_equal(shown[4, 5], [93, 140, 166])  # half 100, half the pan's sky blue
+    assert (shown[2, 5] != shown[4, 5]).any(), "the outline stands out"
+
+
+def test_overlay_takes_void():
+    shown = overlay(np.full((3, 3, 3), 200, np.uint8), np.full((3, 3), VOID, np.uint8), EGGS_AND_PANS, opacity=0.5)
+    assert (shown == 100).all()

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eggseg import pairs, squares
+from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.errors import InputError
+from eggseg.masks import Labels
+from eggseg.pairs import Pair
+from eggseg.split import Photo
+
+
+def save(folder: Path, name: str, color: int, mask: np.ndarray, size: tuple[int, int] | None = None) -> None:
+    """A photo of one grey, of the mask's size or of `size` (width, height), and its mask."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(exist_ok=True)
+    width, height = size or mask.shape[::-1]
+    Image.new("RGB", (width, height), (color, color, color)).save(folder / "images" / name)
+    Image.fromarray(mask).save((folder / "masks" / name).with_suffix(".png"))
+
+
+def mask(width: int, height: int, value: int = 255) -> np.ndarray:
+    """Background on the left, `value` on the right."""
+    values = np.zeros((height, width), np.uint8)
+    values[:, width // 2 :] = value
+    return values
+
+
+@pytest.fixture
+def listed(tmp_path) -> list[Pair]:
+    """A landscape PNG with a pan and a portrait JPEG with an egg."""
+    save(tmp_path, "a.png", 10, mask(64, 32))
+    save(tmp_path, "b.jpg", 200, mask(33, 66, 128))
+    return pairs.find(tmp_path)
+
+
+def test_photos_become_letterboxed_squares_with_void_padding(listed):
+    found = squares.read(listed, 33, EGGS_AND_PANS)
+    assert found.pixels.shape == (2, 33, 33, 4)
+    assert found.pixels.dtype == np.uint8
+    landscape, portrait = found.pixels
+    assert (landscape[:8] == (0, 0, 0, VOID)).all()
+    assert (landscape[25:] == (0, 0, 0, VOID)).all()
+    assert (landscape[8:25, :16] == (10, 10, 10, 0)).all()
+    assert (landscape[8:25, 17:] == (10, 10, 10, 2)).all()
+    assert (portrait[:, :8] == (0, 0, 0, VOID)).all()
+    assert (portrait[:, 8] == (200, 200, 200, 0)).all()
+    assert (portrait[:, 23] == (200, 200, 200, 1)).all()
+
+
+def test_a_large_jpeg_lies_where_its_mask_lies(tmp_path):
+    """The photo is decoded at an eighth of its size; the mask is lossy, whole, and turned with it."""
+    values = mask(480, 640)
+    values[:200] = 0
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = Image.fromarray(np.where(values == 0, 40, 220).astype(np.uint8)).convert("RGB")
+    photo.save(tmp_path / "images" / "a.jpg", quality=95, exif=exif)
+    Image.fromarray(values).save(tmp_path / "masks" / "a.jpg", quality=95)
+    found = squares.read(pairs.find(tmp_path), 64, EGGS_AND_PANS)
+    assert found.photos == (Photo("a.jpg", (640, 480), frozenset({0, 2})),)
+    assert sum(found.labels[0].class_pixels) == 480 * 640
+    pixels = found.pixels[0]
+    inside = pixels[..., 3] != VOID
+    bright = pixels[..., 0] > 130
+    np.testing.assert_array_equal(bright[inside], (pixels[..., 3] == 2)[inside])
+    assert (pixels[~inside][:, :3] == 0).all()
+
+
+def test_a_large_jpeg_with_a_mask_of_a_fraction_of_its_size_is_an_error(tmp_path):
+    save(tmp_path, "a.jpg", 10, mask(80, 60), size=(320, 240))
+    with pytest.raises(InputError, match=r"a\.png is 80x60, its photo .*a\.jpg is 320x240"):
+        squares.read(pairs.find(tmp_path), 65, EGGS_AND_PANS)
+
+
+def test_what_reading_showed_is_kept(listed):
+    found = squares.read(listed, 33, EGGS_AND_PANS)
+    assert found.photos == (
+        Photo("a.png", (64, 32), frozenset({0, 2})),
+        Photo("b.jpg", (33, 66), frozenset({0, 1})),
+    )
+    assert found.labels == (Labels((1024, 0, 1024), 0, 0, {}), Labels((16 * 66, 17 * 66, 0), 0, 0, {}))
+    assert found.report() == ""
+
+
+def test_squares_in_memory_and_on_disk_are_equal(listed, tmp_path):
+    cache = tmp_path / "squares.npy"
+    on_disk = squares.read(listed, 33, EGGS_AND_PANS, cache)
+    np.testing.assert_array_equal(on_disk.pixels, squares.read(listed, 33, EGGS_AND_PANS).pixels)
+    assert cache.stat().st_size > 2 * 33 * 33 * 4
+    np.testing.assert_array_equal(np.load(cache), on_disk.pixels)
+
+
+def test_values_near_a_class_are_rounded_and_reported(tmp_path):
+    save(tmp_path, "a.png", 10, mask(8, 4, 240))
+    found = squares.read(pairs.find(tmp_path), 16, EGGS_AND_PANS)
+    assert set(np.unique(found.pixels[..., 3])) == {0, 2, VOID}
+    report = found.report()
+    assert report == "masks: 16 pixels rounded to the nearest class, by at most 15 grey levels"
+
+
+def test_a_stray_value_is_void_and_its_file_is_named(tmp_path):
+    save(tmp_path, "odd.png", 10, mask(8, 8, 170))
+    save(tmp_path, "sound.png", 10, mask(8, 8))
+    found = squares.read(pairs.find(tmp_path), 16, EGGS_AND_PANS)
+    assert found.photos[0].classes == {0}
+    assert set(np.unique(found.pixels[0, ..., 3])) == {0, VOID}
+    report = found.report()
+    assert "value 170" in report
+    assert "odd.png" in report
+    assert "sound.png" not in report
+
+
+def test_many_files_with_a_stray_value_are_counted(tmp_path):
+    for i in range(7):
+        save(tmp_path, f"{i}.png", 10, mask(8, 8, 170))
+    report = squares.read(pairs.find(tmp_path), 16, EGGS_AND_PANS).report()
+    assert report.endswith("(in 0.png, 1.png, 2.png, 3.png, 4.png and 2 more)")
+
+
+@pytest.mark.parametrize(
+    ("broken", "harm"),
+    [
+        ("images/b.jpg", lambda whole: whole[:400]),
+        ("masks/b.png", lambda whole: whole[:40]),
+        ("images/a.png", lambda whole: b""),
+        ("masks/a.png", lambda whole: b"no picture"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_alone(listed, tmp_path, broken, harm):
+    path = tmp_path / broken
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(InputError) as error:
+        squares.read(listed, 33, EGGS_AND_PANS)
+    assert str(error.value).startswith(f"{path} ")
+    assert "\n" not in str(error.value)
+
+
+def test_all_faults_are_listed_together(listed, tmp_path):
+    for path in (listed[0].image, listed[1].mask):
+        path.write_bytes(b"")
+    with pytest.raises(InputError) as error:
+        squares.read(listed, 33, EGGS_AND_PANS)
+    heading, *lines = str(error.value).splitlines()
+    assert heading == "2 files that cannot be used:"
+    assert [line.strip() for line in lines] == [
+        f"{path} is empty (0 bytes)" for path in (listed[0].image, listed[1].mask)
+    ]
+
+
+def test_a_file_that_went_away_is_named(listed):
+    listed[0].mask.unlink()
+    with pytest.raises(InputError, match=r"a\.png: No such file"):
+        squares.read(listed, 33, EGGS_AND_PANS)
+
+
+def test_a_mask_of_another_size_names_both_files_and_sizes(tmp_path):
+    save(tmp_path, "a.png", 10, mask(64, 48), size=(64, 49))
+    with pytest.raises(InputError) as error:
+        squares.read(pairs.find(tmp_path), 33, EGGS_AND_PANS)
+    assert str(error.value) == f"{tmp_path}/masks/a.png is 64x48, its photo {tmp_path}/images/a.png is 64x49"
+
+
+def test_so_many_squares_fit_in_memory(monkeypatch):
+    class Free:
+        available = 8 * 100 * 100 * 4
+
+    monkeypatch.setattr(squares.psutil, "virtual_memory", Free)
+    assert squares.fits_in_memory(4, 100)
+    assert not squares.fits_in_memory(5, 100)
