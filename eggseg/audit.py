@@ -82,7 +82,10 @@ def run(settings: Settings) -> int:
         "findings": [dataclasses.asdict(finding) for finding in told],
     }
     write_json(settings.output_dir / "audit.json", report)
-    write_bytes(settings.output_dir / "audit.html", auditpage.page(report, told, looks, classes).encode())
+    write_bytes(
+        settings.output_dir / "audit.html",
+        auditpage.page(report, told, looks, classes).encode(errors="backslashreplace"),
+    )
     _print(report, told)
     print(f"all of it, with pictures, is in {settings.output_dir / 'audit.html'}")
     return 1 if any(finding.spoils for finding in told) else 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +18,8 @@ from eggseg.files import read_json
 
 # Before TensorFlow is imported: its start-up remarks on missing GPUs read like errors.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Pillow's remarks on damaged metadata name no file; where a file is unreadable for it, an error names it.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Settings = TypeVar("Settings")
 
@@ -50,6 +54,8 @@ def parse(
 
 def run(main: Callable[[], int]) -> int:
     """Run a command; what the user can mend is one line on stderr and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every file's name can be written
     try:
         return main()
     except (InputError, OSError) as error:

@@ -11,7 +11,7 @@ from rich.progress import track
 
 from eggseg import labelled
 from eggseg.config import CONFIG
-from eggseg.errors import InputError
+from eggseg.errors import InputError, printable
 from eggseg.export import Segmenter, load
 from eggseg.files import read_json
 from eggseg.findings import Finding
@@ -32,7 +32,7 @@ def findings(pairs: Sequence[Pair], model: Path, most: int) -> list[Finding]:
     for pair in track(pairs, "judging labels"):
         share, what = _dispute(pair, judges[pair.name], thresholds)
         if share:
-            disputes.append((share, pair.name, f"{pair.name}: {share:.0%} of what either sees, {what}"))
+            disputes.append((share, pair.name, f"{printable(pair.name)}: {share:.0%} of what either sees, {what}"))
     disputes.sort(reverse=True)
     if not disputes:
         return []

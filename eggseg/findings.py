@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from eggseg.classes import ClassTable
+from eggseg.errors import printable
 from eggseg.masks import Labels
 
 SHOWN = 5
@@ -34,7 +35,7 @@ class Finding:
     def __str__(self) -> str:
         if self.details:
             return "\n  ".join([f"{self.kind}: {self.message}", *_some(self.details, 20)])
-        where = f" (in {', '.join(_some(self.files, SHOWN))})" if self.files else ""
+        where = f" (in {', '.join(_some([*map(printable, self.files)], SHOWN))})" if self.files else ""
         return f"{self.kind}: {self.message}{where}"
 
 

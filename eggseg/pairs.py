@@ -5,10 +5,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from eggseg.errors import InputError
+from eggseg.errors import InputError, printable
 from eggseg.pictures import SUFFIXES, PictureError, fault, listed, opened
 
 
@@ -52,17 +53,18 @@ def match(data_dir: Path) -> tuple[list[Pair], list[str]]:
             candidates += [name.with_suffix(suffix) for suffix in SUFFIXES]
         found = next((candidate for candidate in candidates if candidate in labels), None)
         if found is None:
-            missing.append(f"{photo} has no mask: expected {masks / name}")
+            missing.append(f"{printable(photo)} has no mask: expected {printable(masks / name)}")
         else:
             pairs.append(Pair(name.as_posix(), photo, labels[found]))
     taken = {pair.mask for pair in pairs}
-    missing += [f"{path} has no photo in {images}" for path in labels.values() if path not in taken]
+    missing += [f"{printable(path)} has no photo in {images}" for path in labels.values() if path not in taken]
     return sorted(pairs), missing
 
 
 def mismatch(pair: Pair, photo: Sequence[int], mask: Sequence[int]) -> str:
     """What to say of a mask whose (height, width) is not its photo's."""
-    return f"{pair.mask} is {mask[1]}x{mask[0]}, its photo {pair.image} is {photo[1]}x{photo[0]}"
+    mask_name, photo_name = printable(pair.mask), printable(pair.image)
+    return f"{mask_name} is {mask[1]}x{mask[0]}, its photo {photo_name} is {photo[1]}x{photo[0]}"
 
 
 def summary(lines: Sequence[str], what: str, most: int = 20) -> str:
@@ -87,5 +89,5 @@ def fingerprint(pairs: Sequence[Pair]) -> str:
     digest = hashlib.sha256()
     for pair in pairs:
         for path in (pair.image, pair.mask):
-            digest.update(pair.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+            digest.update(os.fsencode(pair.name) + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

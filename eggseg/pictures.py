@@ -17,6 +17,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from eggseg.errors import printable
+
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     *(".heic", ".heif", ".avif"),
@@ -56,6 +58,8 @@ def opened(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
             yield picture
     except PictureError:
         raise
+    except Image.DecompressionBombError as error:  # before anybody has seen its size
+        raise PictureError(f"is too large, expected at most {max_pixels} pixels (--max_pixels): {error}") from None
     except Image.UnidentifiedImageError:
         raise PictureError(_unidentified(file)) from None
     except Exception as error:  # whatever decoders raise that come upon damage
@@ -64,15 +68,20 @@ def opened(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
 
 def fault(path: Path, error: PictureError | OSError) -> str:
     """What is wrong with a file, in a line."""
-    return f"{path}: {error.strerror}" if isinstance(error, OSError) else f"{path} {error}"
+    return f"{printable(path)}: {error.strerror}" if isinstance(error, OSError) else f"{printable(path)} {error}"
 
 
 def listed(folder: Path) -> list[Path]:
-    """All pictures below `folder` by the ending of their names, sorted; hidden files and folders are passed over."""
+    """All pictures below `folder` by the ending of their names, sorted.
+
+    Hidden files and folders are passed over, and so are links to folders, which may lead in a circle, and pipes and
+    devices, from which one reads for ever.
+    """
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(root, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+        pictures = (Path(root, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
+        found += [path for path in pictures if path.is_file() or path.is_symlink()]
     return sorted(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 
 import matplotlib
@@ -23,7 +24,9 @@ Row = tuple[np.ndarray, np.ndarray, np.ndarray, str]
 def png(figure: Figure, dpi: int = 110) -> bytes:
     """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names of files are in every script
+        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
     return buffer.getvalue()
 
 
@@ -42,7 +45,7 @@ def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, si
             axes[line, first : first + 3], shown, (caption, "truth", "prediction"), strict=True
         ):
             axis.imshow(picture)
-            axis.set_title(title, fontsize=8)
+            axis.set_title(title, fontsize=8, parse_math=False)
     figure.legend(handles=_legend(classes), loc="outside lower center", ncols=len(classes), frameon=False, fontsize=9)
     return figure
 

@@ -11,6 +11,7 @@ from rich.progress import track
 
 from eggseg import labelled, metrics
 from eggseg.classes import ClassTable
+from eggseg.errors import printable
 from eggseg.export import Segmenter
 from eggseg.pairs import Pair
 from eggseg.plots import Row
@@ -52,7 +53,7 @@ def row(scores: Scores, index: int) -> Row:
     pair = scores.pairs[index]
     image, truth, _ = labelled.read(pair, scores.segmenter.classes, scores.segmenter.max_pixels)
     dice = metrics.mean(metrics.dice(scores.counts[index])[1:])
-    return image, truth, scores.segmenter.class_ids(image), f"{pair.name}  Dice {dice:.2f}"
+    return image, truth, scores.segmenter.class_ids(image), f"{printable(pair.name)}  Dice {dice:.2f}"
 
 
 def report(scores: Scores, classes: ClassTable) -> dict[str, Any]:

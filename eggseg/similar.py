@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from eggseg.classes import VOID, ClassTable
+from eggseg.errors import printable
 from eggseg.findings import Finding
 from eggseg.inspection import Look
 
@@ -37,7 +38,7 @@ def of_looks(looks: Sequence[Look], classes: ClassTable, validation: Sequence[in
     if alike.any():
         groups = _groups(near)
         message = f"{alike.sum()} photos look like another, in {len(groups)} groups of up to {max(map(len, groups))}"
-        named = tuple(", ".join(looks[i].name for i in group[:20]) for group in groups)
+        named = tuple(", ".join(printable(looks[i].name) for i in group[:20]) for group in groups)
         found.append(Finding("near copies", message, tuple(looks[i].name for group in groups for i in group), named))
         both = np.flatnonzero(held & (near & ~held).any(1)).tolist()
         if len(both):
@@ -78,7 +79,7 @@ def _unlike(looks: Sequence[Look], near: np.ndarray, classes: ClassTable) -> lis
                     lines[looks[i].name] = looks[j].name
         if lines:
             message = f"{len(lines)} have no {classes.names[c]} where a near copy has and looks the same"
-            details = tuple(f"{lacks} has none, {has} has" for lacks, has in lines.items())
+            details = tuple(f"{printable(lacks)} has none, {printable(has)} has" for lacks, has in lines.items())
             found.append(
                 Finding("unlike masks", message, tuple(name for pair in lines.items() for name in pair), details)
             )

@@ -7,6 +7,7 @@ augmentation alone.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def read(
         ids = tf.ensure_shape(tf.numpy_function(read_mask, [index, whole, tag], tf.uint8), (None, None))[..., None]
         return _squared(photo, ids, size), tf.stack([whole, tf.shape(ids, tf.int64)[:2]])
 
-    names = tf.data.Dataset.from_tensor_slices([str(pair.image) for pair in pairs]).enumerate()
+    names = tf.data.Dataset.from_tensor_slices([os.fsencode(pair.image) for pair in pairs]).enumerate()
     loaded = iter(names.map(load, num_parallel_calls=tf.data.AUTOTUNE))
     good: list[Pair] = []
     photos, faults = [], []
