@@ -10,6 +10,7 @@ from eggseg import __version__
 
 COMMANDS = {
     "synthetic": "make up kitchen scenes with exact masks",
+    "convert": "turn what labelling tools write into photos and masks, or masks into COCO",
     "audit": "find what is wrong with a folder of photos and masks",
     "train": "train a model on a folder of photos and masks",
     "predict": "write masks of photos, with a trained model",

@@ -126,6 +126,17 @@ class ClassTable:
         painted = self.value_of_id[ids]
         return painted if self.is_colored else painted[..., 0]
 
+    def paint_with_void(self, ids: np.ndarray) -> np.ndarray:
+        """As `paint`, and VOID to a value that is no class; `InputError` where the classes leave none."""
+        code = int(self.distance_of_code.argmax())
+        if self.distance_of_code[code] <= self.reach:
+            raise InputError(f"{len(self)} classes leave no mask value for pixels that nobody knows")
+        void = [code >> 16, code >> 8 & 255, code & 255] if self.is_colored else [code]
+        unknown = ids == VOID
+        painted = self.value_of_id[np.where(unknown, 0, ids)]
+        painted[unknown] = void
+        return painted if self.is_colored else painted[..., 0]
+
     def to_json(self) -> list[dict[str, Any]]:
         return [
             {"name": c.name, "value": c.value if isinstance(c.value, int) else list(c.value), "color": list(c.color)}

@@ -1,0 +1,1 @@
+"""What labelling tools write, read as photos with labelled regions."""

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from formats import encoded, ramp
+from PIL import Image
+
+from eggseg import convert, masks
+from eggseg.annotations import coco
+from eggseg.annotations.regions import box, coco_api, ellipse, polygons
+from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.errors import InputError
+
+WIDTH, HEIGHT = 37, 29
+PAN, EGG = (4, 5, 30, 25), (12, 9, 20, 15)
+"""Left, top, right, bottom of two rectangles, the egg in the pan."""
+
+
+def ring(left: int, top: int, right: int, bottom: int) -> list[int]:
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def expected() -> np.ndarray:
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for c, (left, top, right, bottom) in ((2, PAN), (1, EGG)):
+        ids[top:bottom, left:right] = c
+    return ids
+
+
+def bits(rectangle: tuple[int, int, int, int]) -> np.ndarray:
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    left, top, right, bottom = rectangle
+    pixels[top:bottom, left:right] = 1
+    return pixels
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").write_bytes(encoded(Image.fromarray(ramp(WIDTH, HEIGHT)), "JPEG"))
+    return tmp_path
+
+
+def coco_file(folder: Path, *segmentations: tuple[int, object], names: tuple[str, str] = ("egg", "frying pan")) -> Path:
+    path = folder / "instances.json"
+    path.write_text(
+        json.dumps(
+            {
+                "images": [{"id": 7, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT}],
+                "categories": [{"id": 3, "name": names[0]}, {"id": 5, "name": names[1]}],
+                "annotations": [
+                    {"id": i, "image_id": 7, "category_id": category, "segmentation": segmentation, "iscrowd": 0}
+                    for i, (category, segmentation) in enumerate(segmentations)
+                ],
+            }
+        )
+    )
+    return path
+
+
+def packed(rectangle: tuple[int, int, int, int]) -> dict[str, object]:
+    runs = coco_api().encode(np.asfortranarray(bits(rectangle)))
+    return {"size": [HEIGHT, WIDTH], "counts": runs["counts"].decode()}
+
+
+def counted(rectangle: tuple[int, int, int, int]) -> dict[str, object]:
+    values = bits(rectangle).ravel(order="F")
+    edges = np.flatnonzero(np.diff(values)) + 1
+    return {"size": [HEIGHT, WIDTH], "counts": np.diff([0, *edges, values.size]).tolist()}
+
+
+def coco_polygons(folder: Path) -> Path:
+    return coco_file(folder, (3, [ring(*EGG)]), (5, [ring(*PAN)]))
+
+
+def coco_packed(folder: Path) -> Path:
+    return coco_file(folder, (3, packed(EGG)), (5, packed(PAN)))
+
+
+def coco_counted(folder: Path) -> Path:
+    return coco_file(folder, (3, counted(EGG)), (5, counted(PAN)))
+
+
+def points(rectangle: tuple[int, int, int, int]) -> list[list[int]]:
+    flat = ring(*rectangle)
+    return [flat[i : i + 2] for i in range(0, 8, 2)]
+
+
+def labelme_shapes(folder: Path, *shapes: dict[str, object]) -> Path:
+    (folder / "labelme").mkdir()
+    content = {"imagePath": "..\\photos\\a.jpg", "imageHeight": HEIGHT, "imageWidth": WIDTH, "shapes": list(shapes)}
+    (folder / "labelme/a.json").write_text(json.dumps(content))
+    return folder / "labelme"
+
+
+def labelme(folder: Path) -> Path:
+    return labelme_shapes(
+        folder,
+        {"label": "frying pan", "shape_type": "rectangle", "points": [[30, 25], [4, 5]]},
+        {"label": "egg", "points": points(EGG)},
+    )
+
+
+def labelme_mask(folder: Path) -> Path:
+    part = Image.fromarray(np.full((6, 8), 255, np.uint8)).convert("1")
+    return labelme_shapes(
+        folder,
+        {"label": "frying pan", "shape_type": "polygon", "points": points(PAN)},
+        {
+            "label": "egg",
+            "shape_type": "mask",
+            "points": [[12, 9], [19, 14]],
+            "mask": base64.b64encode(encoded(part, "PNG")).decode(),
+        },
+    )
+
+
+def cvat_shapes(folder: Path, shapes: str, head: str = "") -> Path:
+    path = folder / "annotations.xml"
+    image = f'<image id="0" name="a.jpg" width="{WIDTH}" height="{HEIGHT}">{shapes}</image>'
+    path.write_text(f"<?xml version='1.0'?>{head}<annotations><version>1.1</version>{image}</annotations>")
+    return path
+
+
+def cvat(folder: Path) -> Path:
+    egg = ";".join(f"{x}.0,{y}.0" for x, y in points(EGG))
+    return cvat_shapes(
+        folder,
+        f'<polygon label="egg" z_order="0" points="{egg}"/><tag label="dark"/>'
+        '<box label="frying pan" z_order="0" xtl="4" ytl="5" xbr="30" ybr="25"/>',
+    )
+
+
+def cvat_mask(folder: Path) -> Path:
+    pan = '<mask label="frying pan" z_order="0" rle="0,520" left="4" top="5" width="26" height="20"/>'
+    egg = '<mask label="egg" z_order="1" rle="0, 48" left="12" top="9" width="8" height="6"/>'
+    return cvat_shapes(folder, egg + pan)
+
+
+def voc(folder: Path) -> Path:
+    root = folder / "voc"
+    (root / "SegmentationClass").mkdir(parents=True)
+    (folder / "photos").rename(root / "JPEGImages")
+    (folder / "photos").symlink_to(root / "JPEGImages")
+    (root / "labelmap.txt").write_text(
+        "# label:color:parts:actions\nbackground:0,0,0::\negg:128,0,0::\nfrying pan:0,128,0::\n"
+    )
+    colors = np.array([(0, 0, 0), (128, 0, 0), (0, 128, 0)], np.uint8)
+    Image.fromarray(colors[expected()]).save(root / "SegmentationClass/a.png")
+    return root
+
+
+SOURCES = (coco_polygons, coco_packed, coco_counted, labelme, labelme_mask, cvat, cvat_mask, voc)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)
+def test_every_tool_gives_the_same_mask(folder: Path, source, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = source(folder), folder / "out"
+    assert convert.main([str(path), str(out), "--images", str(folder / "photos"), "--rename", "frying pan=pan"]) == 0
+    assert (out / "images/a.jpg").read_bytes() == (folder / "photos/a.jpg").read_bytes()
+    mask = masks.read((out / "masks/a.jpg.png").read_bytes(), EGGS_AND_PANS)
+    np.testing.assert_array_equal(mask.ids, expected())
+    assert mask.labels.rounded == 0
+    assert f"1 photos and masks in {out}" in capsys.readouterr().out
+
+
+def test_shapes_have_the_pixels_that_lie_in_them() -> None:
+    size = (HEIGHT, WIDTH)
+    np.testing.assert_array_equal(box(*PAN, size), bits(PAN))
+    assert polygons([[1, 1, 5, 5]], size).sum() == 0
+    round_one = ellipse(18, 14, 10, 6, size)
+    assert abs(round_one.sum() - np.pi * 60) < 12
+    turned = ellipse(14, 14, 10, 6, (HEIGHT, HEIGHT), 90)
+    assert abs(np.count_nonzero(turned != ellipse(14, 14, 6, 10, (HEIGHT, HEIGHT)))) < 6
+
+
+def test_void_is_a_value_that_training_leaves_out(folder: Path) -> None:
+    path = coco_polygons(folder)
+    args = [str(path), str(folder / "out"), "--images", str(folder / "photos")]
+    assert convert.main([*args, "--rename", "frying pan=pan", "egg=void"]) == 0
+    mask = masks.read((folder / "out/masks/a.jpg.png").read_bytes(), EGGS_AND_PANS)
+    np.testing.assert_array_equal(mask.ids, np.where(expected() == 1, VOID, expected()))
+
+
+@pytest.mark.parametrize("as_polygons", [False, True])
+def test_masks_go_to_coco_and_come_back(tmp_path: Path, as_polygons: bool) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "masks/sub").mkdir(parents=True)
+    (tmp_path / "photos/sub").mkdir(parents=True)
+    truth = {}
+    for name in ("a.jpg", "sub/b.png"):
+        small = rng.integers(0, 3, (7, 9)).astype(np.uint8)
+        truth[name] = np.kron(small, np.ones((5, 5), np.uint8))
+        Image.fromarray(EGGS_AND_PANS.paint(truth[name])).save(tmp_path / "masks" / f"{name}.png")
+        Image.fromarray(ramp(45, 35)).save(tmp_path / "photos" / name)
+    out = tmp_path / "coco.json"
+    assert convert.main([str(tmp_path / "masks"), str(out), *(["--polygons"] if as_polygons else [])]) == 0
+    content = json.loads(out.read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a.jpg", "sub/b.png"]
+    assert [row["name"] for row in content["categories"]] == ["egg", "pan"]
+    assert sum(row["area"] for row in content["annotations"]) == sum(np.count_nonzero(ids) for ids in truth.values())
+    assert convert.main([str(out), str(tmp_path / "back"), "--images", str(tmp_path / "photos")]) == 0
+    for name, ids in truth.items():
+        back = EGGS_AND_PANS.snap(np.asarray(Image.open(tmp_path / "back/masks" / f"{name}.png")))
+        if as_polygons:
+            # Outlines have no holes, and those of one class may lie in another's.
+            assert np.mean(back == ids) > 0.8
+        else:
+            np.testing.assert_array_equal(back, ids)
+
+
+def test_outlines_hold_every_pixel_of_a_region_without_holes() -> None:
+    ids = expected()
+    ids[ids == 1] = 2
+    ids[0, 0] = 1
+    content = coco.content([("a.jpg", ids)], EGGS_AND_PANS, as_polygons=True)
+    for row, c in zip(content["annotations"], (1, 2), strict=True):
+        np.testing.assert_array_equal(polygons(row["segmentation"], ids.shape), ids == c)
+
+
+def failing(folder: Path, path: Path, *args: str) -> list[str]:
+    return [str(path), str(folder / "out"), "--images", str(folder / "photos"), *args]
+
+
+@pytest.mark.parametrize(
+    ("make", "args", "message"),
+    [
+        (coco_polygons, (), "a.jpg has a 'frying pan', expected background, egg, pan, void: --rename frying pan=NAME"),
+        (coco_polygons, ("--rename", "frying pan"), "--rename frying pan: expected LABEL=NAME"),
+        (lambda f: coco_file(f, (9, [ring(*EGG)])), (), "is no sound COCO file: KeyError(9)"),
+        (lambda f: coco_file(f, (3, {"size": [1, 1], "counts": "x"})), (), "is no sound COCO file"),
+        (lambda f: cvat_shapes(f, '<cuboid label="egg"/>'), (), "a cuboid has no inside"),
+        (
+            lambda f: cvat_shapes(f, "", '<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]>'),
+            (),
+            "cannot be read as XML: EntitiesForbidden",
+        ),
+        (
+            lambda f: labelme_shapes(f, {"label": "egg", "shape_type": "line", "points": [[0, 0], [1, 1]]}),
+            (),
+            "a line has",
+        ),
+        (lambda f: f / "photos", ("--format", "voc"), "labelmap.txt is not there"),
+        (lambda f: f / "nowhere", (), "is no annotation that can be told by itself"),
+    ],
+)
+def test_what_cannot_be_converted_is_one_clear_error(
+    folder: Path, make, args: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert.main(failing(folder, make(folder), *args)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (folder / "out/masks").exists()
+
+
+def test_names_that_lead_out_of_the_folder_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = coco_polygons(folder)
+    path.write_text(path.read_text().replace("a.jpg", "../secret.jpg"))
+    assert convert.main(failing(folder, path)) == 2
+    assert "leads out of" in capsys.readouterr().err
+
+
+def test_a_photo_that_is_not_there_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = coco_polygons(folder)
+    (folder / "photos/a.jpg").unlink()
+    assert convert.main(failing(folder, path)) == 2
+    assert "a.jpg is not there: --images says where the photos lie" in capsys.readouterr().err
+
+
+def test_nothing_is_replaced_unless_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = failing(folder, coco_polygons(folder), "--rename", "frying pan=pan")
+    assert convert.main(args) == 0
+    assert convert.main(args) == 2
+    assert "--overwrite replaces it" in capsys.readouterr().err
+    assert convert.main([*args, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(("missing", "source"), [("pycocotools.mask", coco_polygons), ("defusedxml.ElementTree", cvat)])
+def test_a_missing_extra_says_how_to_get_it(
+    folder: Path, missing: str, source, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert convert.main(failing(folder, source(folder))) == 2
+    assert "pip install 'eggseg[convert]'" in capsys.readouterr().err
+    with pytest.raises(InputError):
+        coco.read(folder / "nothing.json").__next__()
