@@ -53,6 +53,9 @@ class Config:
     init: Path | None = None
     """Start from the weights of an earlier run: its folder, or a .weights.h5 file."""
 
+    tfds: str | None = None
+    """Train on a data set of tensorflow-datasets instead of DATA_DIR, as NAME, NAME/CONFIG or NAME:SPLIT; each example
+    has one photo and one mask."""
     scenes: int = 0
     """Train on made-up scenes instead of DATA_DIR: so many an epoch, each drawn for it and never seen again."""
 
@@ -132,6 +135,7 @@ class Config:
             ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0, at most 0.5"),
             ("max_pixels", self.max_pixels >= 1, "at least 1"),
             ("scenes", self.scenes >= 0, "at least 0"),
+            ("scenes", not (self.scenes and self.tfds), "0 with --tfds"),
             ("scenes", not (self.scenes and self.classes), "0 with --classes: made-up scenes have eggs and pans"),
             ("scenes", not (self.scenes and self.folds), "0 with --folds"),
             ("folds", self.folds == 0 or self.folds >= 2, "at least 2, or 0 for a single run"),

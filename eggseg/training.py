@@ -37,10 +37,8 @@ def run(config: Config) -> dict[str, Any]:
     """Train as `config` says, export, measure at original size; the content of metrics.json."""
     begun = time.perf_counter()
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
-    found, missing = ([], []) if config.scenes else pairs.match(config.data_dir)
     folder = _open_folder(config)
-    if config.scenes:
-        found = _scenes_to_validate_on(config, folder)
+    found, missing = pairs.match(_data(config, folder))
     in_memory = config.cache == "memory" or (config.cache == "auto" and fits_in_memory(len(found), config.image_size))
     cache = None if in_memory else folder / "squares.npy"
     squares = read(found, config.image_size, classes, cache, config.max_pixels)
@@ -98,12 +96,21 @@ def _audit(told: Sequence[Finding], config: Config) -> None:
         print(finding)
 
 
-def _scenes_to_validate_on(config: Config, folder: Path) -> list[Pair]:
-    """Scenes of another seed than those that are trained on, drawn once, as files."""
-    again = config.overwrite and not config.resume
-    drawn = synthetic.Settings(folder / "scenes", VALIDATION_SCENES, config.seed + 1, run_length=1, overwrite=again)
-    synthetic.write(drawn)
-    return pairs.find(drawn.out)
+def _data(config: Config, folder: Path) -> Path:
+    """The folder with the photos and masks of a run; what does not lie in one is written to one."""
+    if config.tfds:
+        # Only now: it takes seconds, and few have it.
+        from eggseg.tfds.folder import write
+
+        shutil.rmtree(folder / "tfds", ignore_errors=True)
+        return write(config.tfds, folder / "tfds")
+    if config.scenes:
+        # To validate on: of another seed than those that are trained on.
+        again = config.overwrite and not config.resume
+        drawn = synthetic.Settings(folder / "scenes", VALIDATION_SCENES, config.seed + 1, run_length=1, overwrite=again)
+        synthetic.write(drawn)
+        return drawn.out
+    return config.data_dir
 
 
 def _split(config: Config, photos: Sequence[Photo]) -> Split:

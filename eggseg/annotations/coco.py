@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from eggseg.annotations.regions import Annotated, Region, coco_api, inside, polygons
+from eggseg.annotations.regions import Annotated, Region, coco_api, polygons
 from eggseg.classes import VOID, ClassTable
 from eggseg.errors import InputError
-from eggseg.files import read_json
+from eggseg.files import inside, read_json
 
 
 def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from eggseg.annotations.regions import Annotated, Region, box, ellipse, inside, polygons
+from eggseg.annotations.regions import Annotated, Region, box, ellipse, polygons
 from eggseg.errors import InputError
+from eggseg.files import inside
 
 
 def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from eggseg.annotations.regions import Annotated, Region, box, ellipse, inside, polygons
+from eggseg.annotations.regions import Annotated, Region, box, ellipse, polygons
 from eggseg.errors import InputError
-from eggseg.files import read_json
+from eggseg.files import inside, read_json
 
 
 def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:

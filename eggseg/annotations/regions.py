@@ -76,14 +76,6 @@ def ellipse(x: float, y: float, across: float, down: float, size: tuple[int, int
     return polygons([np.stack([points.real, points.imag], -1).ravel().tolist()], size)
 
 
-def inside(folder: Path, name: str) -> Path:
-    """The file of that name in a folder; `InputError` where the name leads out of it."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{name!r} leads out of {folder}")
-    return path
-
-
 def coco_api() -> ModuleType:
     """pycocotools.mask; `InputError` where the extra is not installed."""
     try:

@@ -1,0 +1,1 @@
+"""tensorflow-datasets: eggs and pans as one of them, and any of them to train on."""

@@ -1,0 +1,78 @@
+"""A folder of photos and masks as a data set of tensorflow-datasets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from eggseg import labelled, masks, pairs
+from eggseg.classes import EGGS_AND_PANS, ClassTable
+from eggseg.pairs import Pair
+from eggseg.split import Photo, sessions, split
+
+HELD_OUT, SEED = 0.2, 0
+"""Share of the photos in the split `validation`, and the seed that chooses its sessions."""
+
+
+@dataclasses.dataclass
+class FolderConfig(tfds.core.BuilderConfig):
+    """Which folder, and which classes its masks have."""
+
+    folder: str | None = None
+    """Folder with images/ and masks/, paired by name; without it TFDS's `manual_dir` is one."""
+    classes: ClassTable = EGGS_AND_PANS
+    """Told apart by grey values."""
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Photos, upright, and their masks; whole camera sessions are in `validation`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = [FolderConfig(name="folder", description="a folder of one's own")]  # noqa: RUF012
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "Put photos into manual_dir/images and masks of the same names into manual_dir/masks."
+    )
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Kitchen photos with a mask of the eggs and frying pans in each.",
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(doc="upright RGB"),
+                    "segmentation_mask": tfds.features.Image(
+                        shape=(None, None, 1), doc="mask values, 0, 128 and 255 unless the config has other classes"
+                    ),
+                    "name": tfds.features.Text(doc="path of the photo below its folder"),
+                    "session": tfds.features.Text(doc="the camera session that its name and size tell"),
+                }
+            ),
+            supervised_keys=("image", "segmentation_mask"),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, Iterator[Any]]:
+        found = pairs.find(Path(self.builder_config.folder or dl_manager.manual_dir))
+        photos = [self._photo(pair) for pair in found]
+        names = sessions(photos)
+        parts = split(photos, "session", HELD_OUT, SEED)
+
+        def chosen(indices: Sequence[int]) -> Iterator[Any]:
+            return self._generate_examples([(found[i], names[i]) for i in indices])
+
+        return {"train": chosen(parts.train), "validation": chosen(parts.val)}
+
+    def _generate_examples(self, chosen: Sequence[tuple[Pair, str]]) -> Iterator[tuple[str, dict[str, Any]]]:
+        classes = self.builder_config.classes
+        for pair, session in chosen:
+            image, ids, _ = labelled.read(pair, classes)
+            mask = classes.paint_with_void(ids)[..., None]
+            yield pair.name, {"image": image, "segmentation_mask": mask, "name": pair.name, "session": session}
+
+    def _photo(self, pair: Pair) -> Photo:
+        mask = masks.read(pair.mask.read_bytes(), self.builder_config.classes)
+        return Photo(pair.name, pairs.size(pair.image), frozenset(np.flatnonzero(mask.labels.class_pixels).tolist()))
