@@ -68,10 +68,13 @@ def run(settings: Settings) -> int:
         validation = _validation(photos, settings)
         told += findings.of_labels({look.name: look.labels for look in looks}, classes)
         told += inspection.of_looks(looks, validation) + similar.of_looks(looks, classes, validation)
+    predicted: dict[str, np.ndarray] = {}
     if settings.model:
         from eggseg import disagreement
 
-        told += disagreement.findings([look.pair for look in looks], settings.model, settings.worst)
+        disputes = disagreement.disputes([look.pair for look in looks], settings.model)
+        told += disagreement.findings(disputes, settings.worst)
+        predicted = {dispute.name: dispute.predicted for dispute in disputes}
     told.sort(key=lambda finding: not finding.spoils)
     report = {
         "data_dir": str(settings.data_dir),
@@ -84,7 +87,7 @@ def run(settings: Settings) -> int:
     write_json(settings.output_dir / "audit.json", report)
     write_bytes(
         settings.output_dir / "audit.html",
-        auditpage.page(report, told, looks, classes).encode(errors="backslashreplace"),
+        auditpage.page(report, told, looks, predicted, classes).encode(errors="backslashreplace"),
     )
     _print(report, told)
     print(f"all of it, with pictures, is in {settings.output_dir / 'audit.html'}")

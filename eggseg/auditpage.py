@@ -24,15 +24,24 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem
 table { border-collapse: collapse; margin: 1rem 0 }
 td, th { padding: .2rem .8rem; text-align: left; vertical-align: top }
 tr:nth-child(even) { background: #f4f4f4 } td.number { text-align: right; font-variant-numeric: tabular-nums }
-figure { display: inline-block; margin: .4rem; vertical-align: top; width: 330px }
+figure { display: inline-block; margin: .4rem; vertical-align: top }
 figcaption { font-size: 12px; overflow-wrap: anywhere } summary { cursor: pointer; margin: .4rem 0 }
 .spoils { color: #b00020; font-weight: 600 }
 .key span { border: 1px solid #888; display: inline-block; width: 1em; height: 1em }
 """
 
 
-def page(report: Mapping[str, Any], told: Sequence[Finding], looks: Sequence[Look], classes: ClassTable) -> str:
-    """The page, from what `audit` writes as JSON and the looks that it rests on."""
+def page(
+    report: Mapping[str, Any],
+    told: Sequence[Finding],
+    looks: Sequence[Look],
+    predicted: Mapping[str, np.ndarray],
+    classes: ClassTable,
+) -> str:
+    """The page, from what `audit` writes as JSON and the looks that it rests on.
+
+    `predicted` are the class ids, as small as a look's, that a model gives to some photos, by their names.
+    """
     by_name = {look.name: look for look in looks}
     spoiling = sum(finding.spoils for finding in told)
     verdict = f"{spoiling} spoil training" if spoiling else "nothing that spoils training"
@@ -47,7 +56,7 @@ def page(report: Mapping[str, Any], told: Sequence[Finding], looks: Sequence[Loo
         f"<p>{report['pairs']} pairs; {len(told)} findings, {verdict}.</p>",
         f'<p class="key">{key}</p>',
         "<h2>Findings</h2>",
-        *(_finding(finding, by_name, classes) for finding in told),
+        *(_finding(finding, by_name, predicted, classes) for finding in told),
         "<h2>Contents</h2>",
         _contents(report["contents"]),
         "<h2>Camera sessions</h2>",
@@ -56,23 +65,25 @@ def page(report: Mapping[str, Any], told: Sequence[Finding], looks: Sequence[Loo
     return "\n".join(parts)
 
 
-def _finding(finding: Finding, looks: Mapping[str, Look], classes: ClassTable) -> str:
+def _finding(
+    finding: Finding, looks: Mapping[str, Look], predicted: Mapping[str, np.ndarray], classes: ClassTable
+) -> str:
     mark = '<span class="spoils">spoils training</span> ' if finding.spoils else ""
     details = "".join(f"<li>{escape(line)}</li>" for line in finding.details)
     shown = [looks[name] for name in dict.fromkeys(finding.files) if name in looks]
-    figures = "".join(_figure(look, classes) for look in shown[:MOST_PICTURES])
+    figures = "".join(_figure(look, predicted.get(look.name), classes) for look in shown[:MOST_PICTURES])
     rest = f"<p>and {len(shown) - MOST_PICTURES} more, named in audit.json</p>" if len(shown) > MOST_PICTURES else ""
     heading = f"{mark}<b>{escape(finding.kind)}</b>: {escape(finding.message)}"
     return f"<details><summary>{heading}</summary><ul>{details}</ul>{figures}{rest}</details>"
 
 
-def _figure(look: Look, classes: ClassTable) -> str:
-    """A photo and, beside it, what its label says."""
-    pictures = "".join(
-        f'<img alt="" src="data:image/jpeg;base64,{_jpeg(pixels)}">'
-        for pixels in (look.image, overlay(look.image, look.ids, classes))
-    )
-    return f"<figure>{pictures}<figcaption>{escape(look.name)}</figcaption></figure>"
+def _figure(look: Look, predicted: np.ndarray | None, classes: ClassTable) -> str:
+    """A photo and, beside it, what its label says and what a model does."""
+    said = {"photo": look.image, "label": overlay(look.image, look.ids, classes)}
+    if predicted is not None:
+        said["model"] = overlay(look.image, predicted, classes)
+    shown = (f'<img alt="{by}" src="data:image/jpeg;base64,{_jpeg(pixels)}">' for by, pixels in said.items())
+    return f"<figure>{''.join(shown)}<figcaption>{escape(look.name)}: {', '.join(said)}</figcaption></figure>"
 
 
 def _jpeg(pixels: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from eggseg.errors import InputError, printable
 from eggseg.export import Segmenter, load
 from eggseg.files import read_json
 from eggseg.findings import Finding
+from eggseg.inspection import THUMBNAIL
 from eggseg.pairs import Pair
+from eggseg.pictures import shrunk
 
 SAMPLE = 64
 """Photos from which the model's usual confidence is learned."""
@@ -24,21 +27,35 @@ EDGE = 0.01
 """Width of a dispute that counts, as a share of the photo's shorter side: edges are drawn a little off everywhere."""
 
 
-def findings(pairs: Sequence[Pair], model: Path, most: int) -> list[Finding]:
-    """The photos on which labels and model disagree most, at most so many, with what they disagree about."""
+@dataclasses.dataclass(frozen=True)
+class Dispute:
+    """A photo on which label and model are at odds."""
+
+    name: str
+    share: float
+    """How much of what either of them sees as no background they are at odds about."""
+    what: str
+    """What most of it is, in words."""
+    predicted: np.ndarray
+    """The model's class ids, small, (h, w) uint8."""
+
+
+def disputes(pairs: Sequence[Pair], model: Path) -> list[Dispute]:
+    """All photos on which label and model disagree, the worst first."""
     judges = _judges(pairs, model)
     thresholds = _usual_confidence(pairs, judges)
-    disputes = []
-    for pair in track(pairs, "judging labels"):
-        share, what = _dispute(pair, judges[pair.name], thresholds)
-        if share:
-            disputes.append((share, pair.name, f"{printable(pair.name)}: {share:.0%} of what either sees, {what}"))
-    disputes.sort(reverse=True)
-    if not disputes:
+    judged = (_dispute(pair, judges[pair.name], thresholds) for pair in track(pairs, "judging labels"))
+    return sorted((dispute for dispute in judged if dispute.share), key=lambda dispute: -dispute.share)
+
+
+def findings(found: Sequence[Dispute], most: int) -> list[Finding]:
+    """One finding, which names at most so many of the photos, with what is disputed in each."""
+    if not found:
         return []
-    message = f"in {len(disputes)} photos the model is sure of another class than the label"
-    shown = disputes[:most]
-    return [Finding("labels", message, tuple(name for _, name, _ in shown), tuple(line for *_, line in shown))]
+    shown = found[:most]
+    lines = (f"{printable(one.name)}: {one.share:.0%} of what either sees, {one.what}" for one in shown)
+    message = f"in {len(found)} photos the model is sure of another class than the label"
+    return [Finding("labels", message, tuple(one.name for one in shown), tuple(lines))]
 
 
 def _judges(pairs: Sequence[Pair], model: Path) -> dict[str, Segmenter]:
@@ -68,21 +85,21 @@ def _usual_confidence(pairs: Sequence[Pair], judges: Mapping[str, Segmenter]) ->
     return totals[0] / np.maximum(totals[1], 1)
 
 
-def _dispute(pair: Pair, judge: Segmenter, thresholds: np.ndarray) -> tuple[float, str]:
-    """Which share of the pixels that are no background to label or model they are at odds about, and how."""
+def _dispute(pair: Pair, judge: Segmenter, thresholds: np.ndarray) -> Dispute:
     truth, probabilities = _seen(pair, judge)
-    predicted = probabilities.argmax(-1)
+    predicted = probabilities.argmax(-1).astype(np.uint8)
     known = truth < len(thresholds)
     sure = np.take_along_axis(probabilities, predicted[..., None], -1)[..., 0] >= thresholds[predicted]
     at_odds = (known & sure & (predicted != truth)).astype(np.uint8)
     width = max(3, round(EDGE * min(truth.shape)) | 1)
     at_odds = cv2.morphologyEx(at_odds, cv2.MORPH_OPEN, np.ones((width, width), np.uint8)).astype(bool)
-    if not at_odds.any():
-        return 0.0, ""
-    kinds, counts = np.unique(truth[at_odds].astype(int) * 256 + predicted[at_odds], return_counts=True)
-    label, seen = (judge.classes.names[c] for c in divmod(int(kinds[counts.argmax()]), 256))
-    objects = np.count_nonzero(known & ((truth > 0) | (predicted > 0)))
-    return np.count_nonzero(at_odds) / objects, f"mostly {seen} labelled {label}"
+    share, what = 0.0, ""
+    if at_odds.any():
+        kinds, counts = np.unique(truth[at_odds].astype(int) * 256 + predicted[at_odds], return_counts=True)
+        label, seen = (judge.classes.names[c] for c in divmod(int(kinds[counts.argmax()]), 256))
+        objects = np.count_nonzero(known & ((truth > 0) | (predicted > 0)))
+        share, what = np.count_nonzero(at_odds) / objects, f"mostly {seen} labelled {label}"
+    return Dispute(pair.name, share, what, shrunk(predicted, THUMBNAIL))
 
 
 def _seen(pair: Pair, judge: Segmenter) -> tuple[np.ndarray, np.ndarray]:

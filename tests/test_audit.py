@@ -169,6 +169,7 @@ def test_a_model_disputes_a_wrong_label(data_dir: Path, run_dir: Path, tmp_path:
     (labels,) = kinds["labels"]
     assert labels["files"][0] == "photo_3.png"
     assert "pan labelled egg" in labels["details"][0]
+    assert (tmp_path / "audit/audit.html").read_text().count('alt="model"') >= 1
 
 
 @pytest.mark.parametrize("args", [["nowhere"], ["."]])

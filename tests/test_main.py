@@ -24,7 +24,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fry"]) == 2
-    assert capsys.readouterr().err.startswith("error: 'fry' is no command: expected one of synthetic, convert, audit, train")
+    assert capsys.readouterr().err.startswith(
+        "error: 'fry' is no command: expected one of synthetic, convert, audit, train"
+    )
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
