@@ -1,0 +1,52 @@
+"""What a training job runs: `eggseg.train` with the folders that SageMaker gives it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from eggseg import train
+from eggseg.config import METRICS
+
+BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+PICTURES = ("samples.png", "history.csv", "config.json", METRICS)
+
+
+def main() -> int:
+    """Train; a job that was interrupted goes on where its checkpoints end."""
+    args = sys.argv[1:]
+    checkpoints = BASE / "checkpoints"
+    if checkpoints.is_dir():
+        # Synchronised with S3 while the job runs, and there again when it starts anew.
+        args += ["--output_dir", str(checkpoints), "--resume"]
+    code = train.main(args)
+    if code == 0:
+        _add_serving_code()
+        if checkpoints.is_dir():
+            _keep_pictures(checkpoints)
+    return code
+
+
+def _add_serving_code() -> None:
+    """The endpoint wants its handler beside the model: `code/inference.py`."""
+    handler = Path(__file__).parent / "inference.py"
+    model = os.environ.get("SM_MODEL_DIR")
+    if model and handler.exists():
+        target = Path(model, "code")
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(handler, target)
+
+
+def _keep_pictures(run: Path) -> None:
+    """Figures and pictures go to the job's output, where no later job writes over them."""
+    output = Path(os.environ.get("SM_OUTPUT_DATA_DIR", BASE / "output" / "data"))
+    output.mkdir(parents=True, exist_ok=True)
+    for name in PICTURES:
+        if (run / name).exists():
+            shutil.copy(run / name, output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""Start a training job on Amazon SageMaker, or a search for the best settings.
+
+    python sagemaker/launch.py s3://BUCKET/DATA --role ROLE --instance_type ml.g5.xlarge -- --profile best
+
+What stands behind `--` are settings of `python -m eggseg.train`; they are checked before anything is sent.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+# Its remarks on other versions of itself, and on where it found no configuration.
+os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
+logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+import tyro  # noqa: E402
+from limits import faults  # noqa: E402
+from rehearsal import Rehearsal  # noqa: E402
+
+from eggseg import cli  # noqa: E402
+from eggseg.classes import EGGS_AND_PANS, ClassTable  # noqa: E402
+from eggseg.config import PROFILES, Config  # noqa: E402
+from eggseg.errors import InputError  # noqa: E402
+
+FRAMEWORK = {"framework_version": "2.19", "py_version": "py312"}
+"""The newest that the SDK knows; with an image of one's own it is what the SDK must be told, and no more."""
+
+QUIET = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+"""The SDK's configuration: it reports to nobody what it was used for."""
+
+HERE_ONLY = ("data_dir", "output_dir", "export_dir", "model_dir", "init", "overwrite", "resume", "fold", "folds")
+"""Settings of training that mean nothing on another machine, or that the job sets itself."""
+
+SEARCHED = {"learning_rate": (5e-4, 5e-3, "Logarithmic"), "dice": (0.25, 2.0, "Auto"), "augment": (0.3, 1.0, "Linear")}
+"""What `--tune` searches: from, to, and on which scale."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Start a training job on SageMaker. Settings of eggseg.train stand behind `--`."""
+
+    data: tyro.conf.Positional[str]
+    """Folder with images/ and masks/: s3://BUCKET/PREFIX, or one of this machine, which is uploaded."""
+    role: str
+    """Role that the job takes on: its ARN, or its name."""
+    region: str | None = None
+    """Region; the default is that of your AWS configuration."""
+    bucket: str | None = None
+    """Bucket for code, data and results; the default is SageMaker's own of your account."""
+    prefix: str = "eggseg"
+    """Where in the bucket."""
+    instance_type: str = "ml.g5.xlarge"
+    """Machine; this one has a GPU with 24 GB."""
+    instance_count: int = 1
+    """Machines."""
+    volume_size: int = 50
+    """Disk of each machine, GB."""
+    image_uri: str | None = None
+    """Image of your own, from build_and_push.sh; without it AWS's, into which the job installs eggseg."""
+    job_name: str = "eggseg"
+    """What the job's name begins with; the time follows."""
+    max_hours: float = 6.0
+    """Hours after which the job is stopped."""
+    spot: bool = False
+    """Use spare capacity, at a fraction of the price; an interrupted job goes on after its last epoch."""
+    max_wait_hours: float = 0.0
+    """Hours after which a spot job that waits for capacity is given up, its own included; 0 is twice --max_hours."""
+    subnets: tuple[str, ...] = ()
+    """Subnets of a VPC that the job runs in."""
+    security_group_ids: tuple[str, ...] = ()
+    """Security groups in that VPC."""
+    kms_key: str | None = None
+    """Key that encrypts disk and results."""
+    tags: tuple[str, ...] = ()
+    """KEY=VALUE, as often as you like."""
+    tune: int = 0
+    """Search learning rate, Dice weight and augmentation with so many jobs, by val_miou."""
+    tune_parallel: int = 2
+    """Jobs of the search that run at a time."""
+    wait: bool = False
+    """Stay, and show the job's log, until it ends."""
+    dry_run: bool = False
+    """Check and print the whole request, and send nothing."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = list(sys.argv[1:] if argv is None else argv)
+    at = args.index("--") if "--" in args else len(args)
+    return cli.run(lambda: run(cli.parse(Settings, args[:at], "sagemaker/launch.py"), Config.from_args(args[at + 1 :])))
+
+
+def run(settings: Settings, config: Config) -> int:
+    """Rehearse, check what would be sent, and send it."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    import sagemaker
+
+    region = settings.region or boto3.Session().region_name
+    if not region:
+        raise InputError("there is no region in your AWS configuration: --region says which")
+    operation = "CreateHyperParameterTuningJob" if settings.tune else "CreateTrainingJob"
+    rehearsal = Rehearsal(region)
+    name = sagemaker.utils.name_from_base(settings.job_name)
+    rehearsed = sagemaker.Session(rehearsal.session, default_bucket=rehearsal.bucket, sagemaker_config=QUIET)
+    with _code(settings, config) as folder:
+        _start(rehearsed, dataclasses.replace(settings, wait=False), config, folder, name)
+        request = rehearsal.of(operation)
+        wrong = faults(rehearsed.sagemaker_client, operation, request)
+        if wrong:
+            raise InputError("\n".join(wrong))
+        if settings.dry_run:
+            print(json.dumps(request, indent=2, default=str))
+            return 0
+        try:
+            session = sagemaker.Session(
+                boto3.Session(region_name=region), default_bucket=settings.bucket, sagemaker_config=QUIET
+            )
+            _start(session, settings, config, folder, name)
+        except (BotoCoreError, ClientError) as error:
+            raise InputError(f"AWS refused: {error}") from None
+    print(f"started {name} in {region}")
+    return 0
+
+
+def hyperparameters(config: Config) -> dict[str, Any]:
+    """Settings of training that differ from the defaults; `InputError` where one means nothing on another machine."""
+    # In the job a profile comes first and flags overrule it: what differs from both is sent, and the profile's name.
+    there = Config().to_json() | PROFILES[config.profile]
+    changed = {name: value for name, value in config.to_json().items() if value != there[name]}
+    for name in HERE_ONLY:
+        if name in changed:
+            raise InputError(f"--{name} {changed[name]} means nothing in a job: leave it out")
+    if config.classes:
+        changed["classes"] = "classes.json"  # which lies beside the code
+    return changed
+
+
+def metric_definitions(config: Config) -> list[dict[str, str]]:
+    """What CloudWatch shall read from the log: the lines `NAME=VALUE` that training prints."""
+    classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
+    names = ["val_miou", "val_loss", *(f"val_iou_{name}" for name in classes.names), "miou"]
+    return [{"Name": name, "Regex": rf"\b{name}=([0-9.]+)"} for name in names]
+
+
+@contextlib.contextmanager
+def _code(settings: Settings, config: Config) -> Iterator[Path]:
+    """A folder with what the job runs; into AWS's image goes eggseg itself, and what it needs."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        shutil.copy(ROOT / "sagemaker/entry.py", folder)
+        shutil.copy(ROOT / "sagemaker/serve/inference.py", folder)
+        if config.classes:
+            shutil.copy(config.classes, folder / "classes.json")
+        if not settings.image_uri:
+            shutil.copytree(ROOT / "eggseg", folder / "eggseg", ignore=shutil.ignore_patterns("__pycache__"))
+            (folder / "requirements.txt").write_text("\n".join(requirements()) + "\n")
+        yield folder
+
+
+def requirements() -> list[str]:
+    """What eggseg needs and AWS's image lacks: all of it but TensorFlow, what comes with that, and this SDK."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    lines = setup["options"]["install_requires"] + setup["options.extras_require"]["pretrained"]
+    needed = [line for line in lines.splitlines() if line and not line.startswith("#")]
+    there = ("tensorflow>", "keras", "numpy", "tensorboard", "sagemaker")
+    return [line for line in needed if not line.startswith(there)]
+
+
+def _start(session: Any, settings: Settings, config: Config, folder: Path, name: str) -> None:
+    """Upload, and start."""
+    from sagemaker.tensorflow import TensorFlow
+    from sagemaker.tuner import ContinuousParameter, HyperparameterTuner
+
+    base = f"s3://{session.default_bucket()}/{settings.prefix}"
+    data = settings.data
+    if not data.startswith("s3://"):
+        if not Path(data, "images").is_dir():
+            raise InputError(f"{data} is no folder with images/ and masks/, and no s3:// address")
+        data = session.upload_data(
+            data, session.default_bucket(), f"{settings.prefix}/data/{Path(data).resolve().name}"
+        )
+    seconds = round(settings.max_hours * 3600)
+    wait = round(settings.max_wait_hours * 3600) or 2 * seconds
+    metrics = metric_definitions(config)
+    estimator = TensorFlow(
+        entry_point="entry.py",
+        source_dir=str(folder),
+        role=settings.role,
+        instance_type=settings.instance_type,
+        instance_count=settings.instance_count,
+        volume_size=settings.volume_size,
+        image_uri=settings.image_uri,
+        **FRAMEWORK,
+        hyperparameters=hyperparameters(config),
+        metric_definitions=metrics,
+        base_job_name=settings.job_name,
+        output_path=f"{base}/jobs",
+        code_location=f"{base}/code",
+        max_run=seconds,
+        use_spot_instances=settings.spot,
+        max_wait=wait if settings.spot else None,
+        checkpoint_s3_uri=f"{base}/checkpoints/{name}" if settings.spot else None,
+        subnets=list(settings.subnets) or None,
+        security_group_ids=list(settings.security_group_ids) or None,
+        volume_kms_key=settings.kms_key,
+        output_kms_key=settings.kms_key,
+        tags=_tags(settings.tags),
+        disable_profiler=True,
+        debugger_hook_config=False,
+        sagemaker_session=session,
+    )
+    if not settings.tune:
+        estimator.fit({"training": data}, wait=settings.wait, logs="All", job_name=name)
+        return
+    ranges = {name: ContinuousParameter(low, high, scale) for name, (low, high, scale) in SEARCHED.items()}
+    tuner = HyperparameterTuner(
+        estimator,
+        "val_miou",
+        ranges,
+        metric_definitions=metrics,
+        max_jobs=settings.tune,
+        max_parallel_jobs=min(settings.tune, settings.tune_parallel),
+        objective_type="Maximize",
+        base_tuning_job_name=settings.job_name,
+        tags=_tags(settings.tags),
+    )
+    tuner.fit({"training": data}, wait=settings.wait, job_name=name[-32:])
+
+
+def _tags(pairs: Sequence[str]) -> list[dict[str, str]]:
+    tags = []
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise InputError(f"--tags {pair}: expected KEY=VALUE")
+        tags.append({"Key": key, "Value": value})
+    return tags
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
