@@ -10,9 +10,6 @@ from __future__ import annotations
 import configparser
 import contextlib
 import dataclasses
-import json
-import logging
-import os
 import shutil
 import sys
 import tempfile
@@ -20,27 +17,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-# Its remarks on other versions of itself, and on where it found no configuration.
-os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
-logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
-
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import tyro  # noqa: E402
-from limits import faults  # noqa: E402
-from rehearsal import Rehearsal  # noqa: E402
+from sending import FRAMEWORK, send, tags  # noqa: E402
 
 from eggseg import cli  # noqa: E402
 from eggseg.classes import EGGS_AND_PANS, ClassTable  # noqa: E402
 from eggseg.config import PROFILES, Config  # noqa: E402
 from eggseg.errors import InputError  # noqa: E402
-
-FRAMEWORK = {"framework_version": "2.19", "py_version": "py312"}
-"""The newest that the SDK knows; with an image of one's own it is what the SDK must be told, and no more."""
-
-QUIET = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
-"""The SDK's configuration: it reports to nobody what it was used for."""
 
 HERE_ONLY = ("data_dir", "output_dir", "export_dir", "model_dir", "init", "overwrite", "resume", "fold", "folds")
 """Settings of training that mean nothing on another machine, or that the job sets itself."""
@@ -105,35 +91,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(settings: Settings, config: Config) -> int:
     """Rehearse, check what would be sent, and send it."""
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
+    from sagemaker.utils import name_from_base
 
-    import sagemaker
-
-    region = settings.region or boto3.Session().region_name
-    if not region:
-        raise InputError("there is no region in your AWS configuration: --region says which")
-    operation = "CreateHyperParameterTuningJob" if settings.tune else "CreateTrainingJob"
-    rehearsal = Rehearsal(region)
-    name = sagemaker.utils.name_from_base(settings.job_name)
-    rehearsed = sagemaker.Session(rehearsal.session, default_bucket=rehearsal.bucket, sagemaker_config=QUIET)
+    name = name_from_base(settings.job_name)
     with _code(settings, config) as folder:
-        _start(rehearsed, dataclasses.replace(settings, wait=False), config, folder, name)
-        request = rehearsal.of(operation)
-        wrong = faults(rehearsed.sagemaker_client, operation, request)
-        if wrong:
-            raise InputError("\n".join(wrong))
-        if settings.dry_run:
-            print(json.dumps(request, indent=2, default=str))
-            return 0
-        try:
-            session = sagemaker.Session(
-                boto3.Session(region_name=region), default_bucket=settings.bucket, sagemaker_config=QUIET
-            )
-            _start(session, settings, config, folder, name)
-        except (BotoCoreError, ClientError) as error:
-            raise InputError(f"AWS refused: {error}") from None
-    print(f"started {name} in {region}")
+
+        def start(session: Any, rehearsing: bool) -> None:
+            _start(session, settings, config, folder, name, wait=settings.wait and not rehearsing)
+
+        region = send(start, settings.region, settings.bucket, dry_run=settings.dry_run)
+    if not settings.dry_run:
+        print(f"started {name} in {region}")
     return 0
 
 
@@ -182,7 +150,7 @@ def requirements() -> list[str]:
     return [line for line in needed if not line.startswith(there)]
 
 
-def _start(session: Any, settings: Settings, config: Config, folder: Path, name: str) -> None:
+def _start(session: Any, settings: Settings, config: Config, folder: Path, name: str, *, wait: bool) -> None:
     """Upload, and start."""
     from sagemaker.tensorflow import TensorFlow
     from sagemaker.tuner import ContinuousParameter, HyperparameterTuner
@@ -196,7 +164,7 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
             data, session.default_bucket(), f"{settings.prefix}/data/{Path(data).resolve().name}"
         )
     seconds = round(settings.max_hours * 3600)
-    wait = round(settings.max_wait_hours * 3600) or 2 * seconds
+    patience = round(settings.max_wait_hours * 3600) or 2 * seconds
     metrics = metric_definitions(config)
     estimator = TensorFlow(
         entry_point="entry.py",
@@ -214,19 +182,19 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         code_location=f"{base}/code",
         max_run=seconds,
         use_spot_instances=settings.spot,
-        max_wait=wait if settings.spot else None,
+        max_wait=patience if settings.spot else None,
         checkpoint_s3_uri=f"{base}/checkpoints/{name}" if settings.spot else None,
         subnets=list(settings.subnets) or None,
         security_group_ids=list(settings.security_group_ids) or None,
         volume_kms_key=settings.kms_key,
         output_kms_key=settings.kms_key,
-        tags=_tags(settings.tags),
+        tags=tags(settings.tags),
         disable_profiler=True,
         debugger_hook_config=False,
         sagemaker_session=session,
     )
     if not settings.tune:
-        estimator.fit({"training": data}, wait=settings.wait, logs="All", job_name=name)
+        estimator.fit({"training": data}, wait=wait, logs="All", job_name=name)
         return
     ranges = {name: ContinuousParameter(low, high, scale) for name, (low, high, scale) in SEARCHED.items()}
     tuner = HyperparameterTuner(
@@ -238,19 +206,9 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         max_parallel_jobs=min(settings.tune, settings.tune_parallel),
         objective_type="Maximize",
         base_tuning_job_name=settings.job_name,
-        tags=_tags(settings.tags),
+        tags=tags(settings.tags),
     )
-    tuner.fit({"training": data}, wait=settings.wait, job_name=name[-32:])
-
-
-def _tags(pairs: Sequence[str]) -> list[dict[str, str]]:
-    tags = []
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign:
-            raise InputError(f"--tags {pair}: expected KEY=VALUE")
-        tags.append({"Key": key, "Value": value})
-    return tags
+    tuner.fit({"training": data}, wait=wait, job_name=name[-32:])
 
 
 if __name__ == "__main__":

@@ -43,8 +43,14 @@ def command(*args: str, role: str = ROLE) -> list[str]:
 
 def request(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
     assert launch.main(command(*args)) == 0
+    return only(capsys)
+
+
+def only(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The one request that was printed."""
     out = capsys.readouterr().out
-    return json.loads(out[out.index("{") :])
+    (sent,) = json.loads(out[out.index("{") :]).values()
+    return sent
 
 
 def test_the_request_of_a_job(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,9 +161,7 @@ def test_data_of_this_machine_must_be_a_data_set(tmp_path: Path, capsys: pytest.
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.png").write_bytes(b"x")
     assert launch.main([str(tmp_path), *args]) == 0
-    out = capsys.readouterr().out
-    sent = json.loads(out[out.index("{") :])
-    uri = sent["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+    uri = only(capsys)["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
     assert uri == f"s3://sagemaker-eu-west-1-111122223333/eggseg/data/{tmp_path.name}"
 
 

@@ -1,0 +1,136 @@
+"""Serve a trained model on Amazon SageMaker, or let it work through a bucket of photos.
+
+python sagemaker/deploy.py realtime MODEL --role ROLE
+python sagemaker/deploy.py serverless MODEL --role ROLE
+python sagemaker/deploy.py batch MODEL --role ROLE --photos s3://BUCKET/PHOTOS --masks s3://BUCKET/MASKS
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+import tyro  # noqa: E402
+from sending import FRAMEWORK, send, tags  # noqa: E402
+
+from eggseg import cli  # noqa: E402
+from eggseg.errors import InputError  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Serve a model: on a machine of its own (realtime), on demand (serverless), or for all photos of a bucket
+    (batch)."""
+
+    kind: tyro.conf.Positional[Literal["realtime", "serverless", "batch"]]
+    """A real-time endpoint costs as long as it is there, a serverless one by the request, batch while it runs."""
+    model: tyro.conf.Positional[str]
+    """model.tar.gz of a training job, s3://...; or a run folder of this machine, which is packed and uploaded."""
+    role: str
+    """Role that the endpoint takes on: its ARN, or its name."""
+    region: str | None = None
+    """Region; the default is that of your AWS configuration."""
+    bucket: str | None = None
+    """Bucket for a model that is uploaded; the default is SageMaker's own of your account."""
+    prefix: str = "eggseg"
+    """Where in the bucket."""
+    name: str = "eggseg"
+    """Name of the endpoint, or what the name of the batch job begins with."""
+    instance_type: str = "ml.c6i.xlarge"
+    """Machine, of realtime and batch; bfloat16 needs ml.c7i or ml.m7i."""
+    instance_count: int = 1
+    """Machines."""
+    image_uri: str | None = None
+    """Image that serves; without it AWS's for TensorFlow."""
+    photos: str | None = None
+    """Of batch: the photos, s3://BUCKET/PREFIX."""
+    masks: str | None = None
+    """Of batch: where their masks go, as NAME.out, s3://BUCKET/PREFIX."""
+    memory: int = 6144
+    """Of serverless: memory, MB."""
+    concurrency: int = 5
+    """Of serverless: requests that are worked on at a time."""
+    tags: tuple[str, ...] = ()
+    """KEY=VALUE, as often as you like."""
+    wait: bool = False
+    """Stay until the endpoint is there, or the batch is done."""
+    dry_run: bool = False
+    """Check and print the requests, and send nothing."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(lambda: run(cli.parse(Settings, argv, "sagemaker/deploy.py")))
+
+
+def run(settings: Settings) -> int:
+    """Rehearse, check what would be sent, and send it."""
+    if settings.kind == "batch" and not (settings.photos and settings.masks):
+        raise InputError("batch takes --photos s3://... and --masks s3://...")
+    with tempfile.TemporaryDirectory() as temporary:
+        archive = None if settings.model.startswith("s3://") else pack(Path(settings.model), Path(temporary))
+
+        def start(session: Any, rehearsing: bool) -> None:
+            _start(session, settings, archive, wait=settings.wait and not rehearsing)
+
+        region = send(start, settings.region, settings.bucket, dry_run=settings.dry_run)
+    if not settings.dry_run:
+        print(f"started {settings.kind} {settings.name} in {region}")
+    return 0
+
+
+def pack(run: Path, folder: Path) -> Path:
+    """A run folder's model as the endpoint wants it: model.tar.gz with `1/` and `code/inference.py`."""
+    model = run / "saved_model" / "1"
+    if not (model / "saved_model.pb").is_file():
+        raise InputError(f"{run} holds no model: expected a run folder with saved_model/1/, or s3://.../model.tar.gz")
+    archive = folder / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(model, "1")
+        packed.add(Path(__file__).parent / "serve" / "inference.py", "code/inference.py")
+    return archive
+
+
+def _start(session: Any, settings: Settings, archive: Path | None, *, wait: bool) -> None:
+    from sagemaker.serverless import ServerlessInferenceConfig
+    from sagemaker.tensorflow import TensorFlowModel
+
+    data = settings.model
+    if archive:
+        data = session.upload_data(str(archive), session.default_bucket(), f"{settings.prefix}/models/{settings.name}")
+    model = TensorFlowModel(
+        data,
+        settings.role,
+        framework_version=FRAMEWORK["framework_version"],
+        image_uri=settings.image_uri,
+        sagemaker_session=session,
+    )
+    shared: dict[str, Any] = {"tags": tags(settings.tags), "wait": wait}
+    if settings.kind == "realtime":
+        where = {"initial_instance_count": settings.instance_count, "instance_type": settings.instance_type}
+        model.deploy(**where, endpoint_name=settings.name, **shared)
+    elif settings.kind == "serverless":
+        config = ServerlessInferenceConfig(settings.memory, settings.concurrency)
+        model.deploy(serverless_inference_config=config, endpoint_name=settings.name, **shared)
+    else:
+        transformer = model.transformer(
+            settings.instance_count,
+            settings.instance_type,
+            strategy="SingleRecord",  # a photo a request: masks are as large as their photos
+            output_path=settings.masks,
+            accept="image/png",
+            tags=tags(settings.tags),
+        )
+        transformer.base_transform_job_name = settings.name
+        transformer.transform(settings.photos, content_type="application/x-image", wait=wait, logs=wait)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,72 @@
+"""Send something to SageMaker, after a rehearsal that finds what the service would refuse."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+# The SDK's remarks on other versions of itself, and on where it found no configuration.
+os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
+logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
+
+from limits import faults  # noqa: E402
+from rehearsal import Rehearsal  # noqa: E402
+
+from eggseg.errors import InputError  # noqa: E402
+
+FRAMEWORK = {"framework_version": "2.19", "py_version": "py312"}
+"""The newest that the SDK knows; with an image of one's own it is what the SDK must be told, and no more."""
+
+QUIET = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+"""The SDK's configuration: it reports to nobody what it was used for."""
+
+
+def send(start: Callable[[Any, bool], None], region: str | None, bucket: str | None, *, dry_run: bool) -> str:
+    """Call `start(session, rehearsing)`, first with a session that sends nothing; the region.
+
+    `InputError` says what the service would refuse, before anything was sent, or did refuse. A dry run ends with the
+    rehearsal, and prints what would have been sent.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+    import sagemaker
+
+    region = region or boto3.Session().region_name
+    if not region:
+        raise InputError("there is no region in your AWS configuration: --region says which")
+    rehearsal = Rehearsal(region)
+    session = sagemaker.Session(rehearsal.session, default_bucket=bucket or rehearsal.bucket, sagemaker_config=QUIET)
+    try:
+        start(session, True)
+    except ParamValidationError as error:
+        raise InputError(" ".join(str(error).split())) from None
+    made = [
+        (name, request) for name, request in rehearsal.calls if name.startswith("Create") and name != "CreateBucket"
+    ]
+    wrong = [fault for name, request in made for fault in faults(session.sagemaker_client, name, request)]
+    if wrong:
+        raise InputError("\n".join(wrong))
+    if dry_run:
+        print(json.dumps(dict(made), indent=2, default=str))
+        return region
+    try:
+        real = sagemaker.Session(boto3.Session(region_name=region), default_bucket=bucket, sagemaker_config=QUIET)
+        start(real, False)
+    except (BotoCoreError, ClientError) as error:
+        raise InputError(f"AWS refused: {error}") from None
+    return region
+
+
+def tags(pairs: tuple[str, ...]) -> list[dict[str, str]]:
+    """Tags as the service takes them, from KEY=VALUE."""
+    found = []
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise InputError(f"--tags {pair}: expected KEY=VALUE")
+        found.append({"Key": key, "Value": value})
+    return found
