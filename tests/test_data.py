@@ -13,7 +13,7 @@ def numbered(count: int, size: int = 17) -> Squares:
     """Squares whose every pixel is their own number."""
     pixels = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, size, size, 4)).copy()
     pixels[..., 3] %= 3
-    return Squares(pixels, (), ())
+    return Squares(pixels, (), (), ())
 
 
 def epochs(squares: Squares, indices: list[int], count: int, batch_size: int = 3, **options) -> list[list[tuple]]:
@@ -52,7 +52,7 @@ def test_image_and_ids_of_a_batch_are_of_one_photo():
 
 @pytest.mark.parametrize("first", [1, 2, 5])
 def test_a_run_begun_later_sees_what_the_uninterrupted_one_sees(first):
-    squares = Squares(np.random.default_rng(0).integers(0, 3, (8, 17, 17, 4), np.uint8), (), ())
+    squares = Squares(np.random.default_rng(0).integers(0, 3, (8, 17, 17, 4), np.uint8), (), (), ())
     options = {"batch_size": 2, "seed": 3, "strength": 1.0}
     whole = epochs(squares, list(range(7)), first + 2, **options)
     later = epochs(squares, list(range(7)), 2, first_epoch=first, **options)

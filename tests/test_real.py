@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from conftest import SMALL
 from PIL import Image
 
 import eggseg
-from eggseg import pairs, predict, train
+from eggseg import audit, pairs, predict, train
 from eggseg.classes import EGGS_AND_PANS
 from eggseg.pictures import listed
 from eggseg.split import sessions, split
@@ -40,11 +41,16 @@ def test_every_pair_is_found_and_read(squares: Squares) -> None:
     assert Counter(name for photo in squares.photos for name in photo.classes) == {0: 295, 1: 260, 2: 105}
 
 
-def test_the_undocumented_value_is_reported_with_its_files(squares: Squares) -> None:
-    *rounded, stray = squares.report().splitlines()
-    assert rounded[0].startswith("masks: ")
-    assert "value 170 is no class" in stray
-    assert stray.endswith("(in image_54.png, image_66.png, image_73.png, image_84.png)")
+def test_the_audit_finds_what_is_odd_about_them(real_dir: Path, tmp_path: Path) -> None:
+    assert audit.main([str(real_dir / "train"), "--output_dir", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "audit.json").read_text())["findings"]
+    (stray,) = (finding for finding in found if "value 170 is no class" in finding["message"])
+    assert stray["files"] == ["image_54.png", "image_66.png", "image_73.png", "image_84.png"]
+    twice = [finding["files"] for finding in found if finding["kind"] == "duplicates"]
+    assert twice == [["6 (1).JPG", "6 (20).JPG"], ["6 (11).JPG", "6 (21).JPG"]]
+    near = [finding for finding in found if finding["kind"] == "near copies"]
+    assert len(near[0]["details"]) > 20
+    assert "look like one that is trained on" in near[1]["message"]
 
 
 def test_the_camera_sessions_are_told_apart(squares: Squares) -> None:
