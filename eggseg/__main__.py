@@ -14,6 +14,7 @@ COMMANDS = {
     "audit": "find what is wrong with a folder of photos and masks",
     "train": "train a model on a folder of photos and masks",
     "predict": "write masks of photos, with a trained model",
+    "serve": "serve masks over HTTP, as a SageMaker endpoint does",
     "evaluate": "measure a trained model on labelled photos",
 }
 

@@ -94,7 +94,7 @@ def pack(run: Path, folder: Path) -> Path:
     archive = folder / "model.tar.gz"
     with tarfile.open(archive, "w:gz") as packed:
         packed.add(model, "1")
-        packed.add(Path(__file__).parent / "serve" / "inference.py", "code/inference.py")
+        packed.add((Path(__file__).parent / "serve" / "inference.py").resolve(), "code/inference.py")
     return archive
 
 

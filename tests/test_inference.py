@@ -51,7 +51,7 @@ def test_json_of_several_photos_becomes_one_call() -> None:
     ("body", "content_type", "reason"),
     [
         (b"", "image/jpeg", "the body is empty"),
-        (b"x" * (inference.MOST_BYTES + 1), "image/jpeg", "expected at most 6291456"),
+        (b"x" * (inference.MOST_BYTES + 1), "image/jpeg", "expected at most 33554432"),
         (b"x", "text/html", "Content-Type is 'text/html', expected one of image/jpeg"),
         (b"x", None, "Content-Type is ''"),
         (b"{", "application/json", "the body is not"),
