@@ -1,7 +1,20 @@
-# The commands of eggseg in a container, on the processor.
-FROM python:3.12-slim
+# The commands of eggseg in a container. On AWS's TensorFlow image, as sagemaker/build_and_push.sh builds it, it trains
+# on SageMaker; on the default one it runs on any machine's processor.
+ARG BASE=python:3.12-slim
+FROM ${BASE}
+
 WORKDIR /opt/eggseg
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY eggseg eggseg
+# The package itself, whose setup.cfg bounds what it needs.
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir '.[pretrained]'
-ENTRYPOINT ["eggseg"]
+
+# What the training toolkit starts, where there is one.
+COPY sagemaker/entry.py sagemaker/serve/inference.py /opt/ml/code/
+ENV SAGEMAKER_PROGRAM=entry.py
+
+# SageMaker hands a job folders that only root may write to; nobody else does.
+ARG RUN_AS=1000
+USER ${RUN_AS}
+CMD ["eggseg", "--help"]
