@@ -9,18 +9,18 @@ from eggseg.config import Config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    def command() -> int:
-        config = Config.from_args(argv)
-        if config.folds:
-            crossvalidation.run(config)
-        else:
-            # Only now: whoever asks for --help does not wait for TensorFlow.
-            from eggseg.training import run
+    return cli.run(lambda: run(Config.from_args(argv)))
 
-            run(config)
-        return 0
 
-    return cli.run(command)
+def run(config: Config) -> int:
+    if config.folds:
+        crossvalidation.run(config)
+    else:
+        # Only now: whoever asks for --help does not wait for TensorFlow.
+        from eggseg import training
+
+        training.run(config)
+    return 0
 
 
 if __name__ == "__main__":

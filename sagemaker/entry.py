@@ -8,25 +8,28 @@ import sys
 from pathlib import Path
 
 from eggseg import train
-from eggseg.config import METRICS
+from eggseg.config import METRICS, Config
+from eggseg.errors import InputError
 
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 PICTURES = ("samples.png", "history.csv", "config.json", METRICS)
 
 
-def main() -> int:
+def main() -> None:
     """Train; a job that was interrupted goes on where its checkpoints end."""
     args = sys.argv[1:]
     checkpoints = BASE / "checkpoints"
     if checkpoints.is_dir():
         # Synchronised with S3 while the job runs, and there again when it starts anew.
         args += ["--output_dir", str(checkpoints), "--resume"]
-    code = train.main(args)
-    if code == 0:
-        _add_serving_code()
-        if checkpoints.is_dir():
-            _keep_pictures(checkpoints)
-    return code
+    try:
+        train.run(Config.from_args(args))
+    except (InputError, OSError) as error:
+        # Of all that a job prints, the toolkit takes a line with the name of an exception for its failure's reason.
+        sys.exit(f"RuntimeError: {' '.join(str(error).split())}")
+    _add_serving_code()
+    if checkpoints.is_dir():
+        _keep_pictures(checkpoints)
 
 
 def _add_serving_code() -> None:
@@ -49,4 +52,4 @@ def _keep_pictures(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
