@@ -12,7 +12,7 @@ from conftest import SMALL
 from PIL import Image
 
 import eggseg
-from eggseg import evaluate, predict, train
+from eggseg import audit, evaluate, predict, train
 from eggseg.classes import ClassTable
 
 TABLE = [
@@ -48,6 +48,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     args = ["--data_dir", str(folder / "data"), "--output_dir", str(folder / "run"), *SMALL, "--epochs", "25"]
     assert train.main([*args, "--classes", str(folder / "classes.json"), "--learning_rate", "1e-2"]) == 0
     return folder
+
+
+def test_the_audit_knows_the_table(folder: Path) -> None:
+    args = [str(folder / "data"), "--output_dir", str(folder / "audit")]
+    assert audit.main([*args, "--classes", str(folder / "classes.json")]) == 0
+    report = json.loads((folder / "audit/audit.json").read_text())
+    assert all(row["share"]["spoon"] > 0.05 for row in report["sessions"].values())
+    assert audit.main(args) == 1, "none of its colours is egg or pan"
 
 
 def test_training_learns_the_classes_of_the_table(folder: Path) -> None:
