@@ -69,7 +69,7 @@ def run(settings: Settings) -> int:
         told += findings.of_labels({look.name: look.labels for look in looks}, classes)
         told += inspection.of_looks(looks, validation) + similar.of_looks(looks, classes, validation)
     predicted: dict[str, np.ndarray] = {}
-    if settings.model:
+    if settings.model and looks:
         from eggseg import disagreement
 
         disputes = disagreement.disputes([look.pair for look in looks], settings.model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Answer = tuple[bytes, list[int]]
 """A mask, as the bytes of a PNG, and how many pixels each class has."""
+
+Request = tuple[list[bytes], asyncio.Future[list[Answer]]]
+"""The photos of a request, and where their answers are waited for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Batcher:
     def __init__(self, predict: Callable[[list[bytes]], list[Answer]], queue: int, batch: int) -> None:
         self.predict = predict
         self.batch = batch
-        self.waiting: asyncio.Queue[tuple[list[bytes], asyncio.Future[list[Answer]]]] = asyncio.Queue(queue)
+        self.waiting: asyncio.Queue[Request] = asyncio.Queue(queue)
 
     async def ask(self, photos: list[bytes]) -> list[Answer]:
         """The answers for the photos of a request; `Full` where too many wait, `BadRequest` where one is no photo."""
@@ -88,31 +92,31 @@ class Batcher:
             while not self.waiting.empty() and sum(len(photos) for photos, _ in requests) < self.batch:
                 requests.append(self.waiting.get_nowait())
             try:
-                together = await asyncio.to_thread(self.predict, [photo for photos, _ in requests for photo in photos])
-            except BadRequest:
-                # One of them is no photo: by themselves, so that it spoils no other's answer.
+                await self._answer(requests)
+            except Exception:
+                # One of them cannot be answered: each by itself, so that it spoils no other's answer.
                 for request in requests:
-                    await self._answer_alone(*request)
-                continue
-            for photos, answers in requests:
-                own, together = together[: len(photos)], together[len(photos) :]
-                if not answers.cancelled():
-                    answers.set_result(own)
+                    await self._answer_alone(request)
 
-    async def _answer_alone(self, photos: list[bytes], answers: asyncio.Future[list[Answer]]) -> None:
+    async def _answer(self, requests: list[Request]) -> None:
+        found = await asyncio.to_thread(self.predict, [photo for photos, _ in requests for photo in photos])
+        for photos, answers in requests:
+            own, found = found[: len(photos)], found[len(photos) :]
+            if not answers.done():  # who asked may be gone
+                answers.set_result(own)
+
+    async def _answer_alone(self, request: Request) -> None:
         try:
-            found = await asyncio.to_thread(self.predict, photos)
-        except BadRequest as error:
-            if not answers.cancelled():
-                answers.set_exception(error)
-        else:
-            if not answers.cancelled():
-                answers.set_result(found)
+            await self._answer([request])
+        except Exception as error:
+            if not request[1].done():
+                request[1].set_exception(error)
 
 
 def app(segmenter: Segmenter, settings: Settings) -> FastAPI:
     """The application; its worker starts and ends with it."""
-    from fastapi import FastAPI, Request, Response
+    from fastapi import FastAPI, Response
+    from fastapi import Request as HttpRequest
     from fastapi.responses import JSONResponse
 
     batcher = Batcher(predictor(segmenter), settings.queue, settings.batch)
@@ -129,7 +133,7 @@ def app(segmenter: Segmenter, settings: Settings) -> FastAPI:
     async def ping() -> dict[str, str]:
         return {"status": "healthy"}
 
-    async def invocations(request: Request) -> Response:
+    async def invocations(request: HttpRequest) -> Response:
         try:
             photos = endpoint.photos(await _body(request), request.headers.get("content-type"))
             found = await batcher.ask(photos)
@@ -141,6 +145,9 @@ def app(segmenter: Segmenter, settings: Settings) -> FastAPI:
             return JSONResponse({"error": str(error)}, error.status)
         except Full:
             return JSONResponse({"error": f"{settings.queue} requests wait already"}, 429, {"Retry-After": "1"})
+        except Exception as error:
+            logging.getLogger(__name__).exception("a request could not be answered")
+            return JSONResponse({"error": f"the model failed: {type(error).__name__}"}, 500)
 
     served.add_route("/invocations", invocations, methods=["POST"])
     return served

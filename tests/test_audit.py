@@ -185,3 +185,11 @@ def test_names_are_harmless_in_the_page(folder: Path) -> None:
     page = (folder.parent / "audit/audit.html").read_text()
     assert "<b onload" not in page
     assert "&lt;b onload=x&gt;&amp;.png" in page
+
+
+def test_a_folder_without_a_sound_pair_is_told(folder: Path, run_dir: Path) -> None:
+    for path in (folder / "images").iterdir():
+        path.write_bytes(b"")
+    code, kinds = audited(folder, "--model", str(run_dir))
+    assert code == 1
+    assert len(kinds["files"][0]["details"]) == 8

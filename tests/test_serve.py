@@ -258,14 +258,16 @@ def test_requests_that_wait_together_go_to_the_model_together() -> None:
         calls.append(photos)
         if b"bad" in photos:
             raise BadRequest(400, "bad")
+        if b"worse" in photos:
+            raise MemoryError
         return [(photo, [1]) for photo in photos]
 
     async def ask_all() -> list[Any]:
-        batcher = Batcher(predict_slowly, queue=6, batch=4)
+        batcher = Batcher(predict_slowly, queue=7, batch=4)
         worker = asyncio.create_task(batcher.work())
         first = asyncio.create_task(batcher.ask([b"0"]))
         await asyncio.sleep(0.05)  # now it is with the model, and the others wait
-        others = [asyncio.create_task(batcher.ask([name])) for name in (b"1", b"2", b"3", b"4", b"bad", b"5")]
+        others = [asyncio.create_task(batcher.ask([name])) for name in (b"1", b"2", b"3", b"4", b"bad", b"worse", b"5")]
         await asyncio.sleep(0.05)
         with pytest.raises(Full):
             await batcher.ask([b"6"])
@@ -278,6 +280,7 @@ def test_requests_that_wait_together_go_to_the_model_together() -> None:
     assert calls[:2] == [[b"0"], [b"1", b"2", b"3", b"4"]]
     assert [answer for answer in answers if isinstance(answer, list)] == [[(str(i).encode(), [1])] for i in range(6)]
     assert isinstance(answers[5], BadRequest), "and it alone"
+    assert isinstance(answers[6], MemoryError), "and it alone"
 
 
 def test_a_missing_extra_says_how_to_get_it(
