@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -58,6 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(settings: Settings) -> int:
     """Look at everything; 0, or 1 if something spoils training."""
     classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
+    if settings.model:
+        from eggseg import disagreement
+
+        disagreement.check(settings.model, classes)
     found, missing = pairs.match(settings.data_dir)
     every = list(track(inspection.look_at_all(found, classes, settings.max_pixels), "looking", len(found)))
     looks = [look for look in every if isinstance(look, Look)]
@@ -70,9 +75,7 @@ def run(settings: Settings) -> int:
         told += inspection.of_looks(looks, validation) + similar.of_looks(looks, classes, validation)
     predicted: dict[str, np.ndarray] = {}
     if settings.model and looks:
-        from eggseg import disagreement
-
-        disputes = disagreement.disputes([look.pair for look in looks], settings.model)
+        disputes = disagreement.disputes([look.pair for look in looks], settings.model, settings.max_pixels)
         told += disagreement.findings(disputes, settings.worst)
         predicted = {dispute.name: dispute.predicted for dispute in disputes}
     told.sort(key=lambda finding: not finding.spoils)
@@ -139,7 +142,7 @@ def _sessions(looks: Sequence[Look], photos: Sequence[Photo], classes: ClassTabl
 
 def _print(report: dict[str, Any], told: Sequence[Finding]) -> None:
     console = Console()
-    contents = Table(title=f"{report['pairs']} pairs in {report['data_dir']}", show_header=False)
+    contents = Table(title=escape(f"{report['pairs']} pairs in {report['data_dir']}"), show_header=False)
     for title, counts in report["contents"].items():
         shown = [f"{name} ({count})" for name, count in counts.items()]
         contents.add_row(title, ", ".join([*shown[:8], *([f"{len(shown) - 8} more"] if len(shown) > 8 else [])]))
@@ -153,7 +156,7 @@ def _print(report: dict[str, Any], told: Sequence[Finding]) -> None:
         table.add_column(f"{name} pixels", justify="right")
     for session, row in report["sessions"].items():
         cells = [cell for name in names for cell in (str(row["with"][name]), f"{row['share'][name]:.2%}")]
-        table.add_row(session, str(row["photos"]), *cells)
+        table.add_row(escape(session), str(row["photos"]), *cells)
     console.print(table)
     for finding in told:
         mark = "[bold red]spoils[/]" if finding.spoils else "[yellow]look  [/]"

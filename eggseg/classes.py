@@ -185,8 +185,9 @@ def _class(row: Any, index: int) -> Class:
 
 
 def _color(parts: Any) -> Color:
-    red, green, blue = (int(part) for part in parts)
-    return red, green, blue
+    if not isinstance(parts, list | tuple) or len(parts) != 3 or not all(type(part) is int for part in parts):
+        raise ValueError(f"{parts!r} is neither a grey value nor [red, green, blue]")
+    return parts[0], parts[1], parts[2]
 
 
 EGGS_AND_PANS = ClassTable(

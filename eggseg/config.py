@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from eggseg import cli
 from eggseg.errors import InputError
-from eggseg.pictures import MAX_PIXELS
+from eggseg.pictures import MAX_PIXELS, MOST_PIXELS
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"image_size": 384, "epochs": 20},
@@ -41,7 +41,7 @@ class Config:
     """Class table in JSON, a list of {"name": ..., "value": grey value or [r, g, b] in the masks, "color": shown in};
     without it background 0, egg 128, pan 255."""
     audit: Literal["refuse", "warn"] = "refuse"
-    """What to do with files that would spoil training, such as photos without a mask: refuse, or train on the rest."""
+    """What to do about findings that would spoil training: refuse, or go on without the files that cannot be used."""
     max_pixels: int = MAX_PIXELS
     """Pixels of the largest photo that is decoded, here and by the exported model."""
     model_dir: str = ""
@@ -133,7 +133,7 @@ class Config:
             ("stem_stride", 1 <= self.stem_stride <= 4, "1 to 4"),
             ("dropout", 0 <= self.dropout < 1, "0 to below 1"),
             ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0, at most 0.5"),
-            ("max_pixels", self.max_pixels >= 1, "at least 1"),
+            ("max_pixels", 1 <= self.max_pixels <= MOST_PIXELS, f"1 to {MOST_PIXELS}"),
             ("scenes", self.scenes >= 0, "at least 0"),
             ("scenes", not (self.scenes and self.tfds), "0 with --tfds"),
             ("scenes", not (self.scenes and self.classes), "0 with --classes: made-up scenes have eggs and pans"),

@@ -11,7 +11,7 @@ from typing import Literal
 import tyro
 from rich.progress import track
 
-from eggseg import cli, files, masks, pictures
+from eggseg import cli, files, masks, pairs, pictures
 from eggseg.annotations import coco, cvat, labelme, voc
 from eggseg.annotations.regions import UNKNOWN, Annotated
 from eggseg.classes import EGGS_AND_PANS, ClassTable
@@ -80,26 +80,33 @@ def _kind(source: Path) -> str:
 
 
 def _write_pairs(annotated: Iterator[Annotated], settings: Settings, classes: ClassTable) -> None:
+    """Write photos and masks, after a look at all of them: a fault in the last leaves no half of a data set."""
     rename = _renames(settings.rename, classes)
-    count = 0
-    for one in track(annotated, "converting"):
+    painted: dict[str, tuple[Path, bytes]] = {}
+    for one in track(annotated, "reading"):
+        if one.name in painted:
+            raise InputError(f"{settings.source} has {one.name} twice")
         if not one.photo.is_file():
             raise InputError(f"{one.photo} is not there: --images says where the photos lie")
-        photo, mask = settings.output / "images" / one.name, settings.output / "masks" / f"{one.name}.png"
-        _refuse_replacing([photo, mask], settings)
-        painted = pictures.png(classes.paint_with_void(one.ids(classes, rename)))
-        with files.replacing(photo) as temporary:
-            shutil.copyfile(one.photo, temporary)
-        files.write_bytes(mask, painted)
-        count += 1
-    if not count:
+        width, height = pairs.size(one.photo)
+        if sorted((height, width)) != sorted(one.size):
+            raise InputError(f"{one.photo} is {width}x{height}, its annotation is {one.size[1]}x{one.size[0]}")
+        painted[one.name] = one.photo, pictures.png(classes.paint_with_void(one.ids(classes, rename)))
+    if not painted:
         raise InputError(f"{settings.source} holds no annotated photo")
-    print(f"{count} photos and masks in {settings.output}: eggseg audit {settings.output} looks at them")
+    places = {name: (settings.output / "images" / name, settings.output / "masks" / f"{name}.png") for name in painted}
+    _refuse_replacing([path for pair in places.values() for path in pair], settings)
+    for name, (photo, mask) in track(painted.items(), "writing"):
+        to, mask_to = places[name]
+        with files.replacing(to) as temporary:
+            shutil.copyfile(photo, temporary)
+        files.write_bytes(mask_to, mask)
+    print(f"{len(painted)} photos and masks in {settings.output}: eggseg audit {settings.output} looks at them")
 
 
-def _renames(pairs: Sequence[str], classes: ClassTable) -> dict[str, str]:
+def _renames(given: Sequence[str], classes: ClassTable) -> dict[str, str]:
     renames = {}
-    for pair in pairs:
+    for pair in given:
         label, sign, name = pair.partition("=")
         if not sign or name not in (*classes.names, UNKNOWN):
             raise InputError(

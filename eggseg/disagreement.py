@@ -11,6 +11,7 @@ import numpy as np
 from rich.progress import track
 
 from eggseg import labelled
+from eggseg.classes import ClassTable
 from eggseg.config import CONFIG
 from eggseg.errors import InputError, printable
 from eggseg.export import Segmenter, load
@@ -18,7 +19,7 @@ from eggseg.files import read_json
 from eggseg.findings import Finding
 from eggseg.inspection import THUMBNAIL
 from eggseg.pairs import Pair
-from eggseg.pictures import shrunk
+from eggseg.pictures import MAX_PIXELS, shrunk
 
 SAMPLE = 64
 """Photos from which the model's usual confidence is learned."""
@@ -40,11 +41,19 @@ class Dispute:
     """The model's class ids, small, (h, w) uint8."""
 
 
-def disputes(pairs: Sequence[Pair], model: Path) -> list[Dispute]:
+def check(model: Path, classes: ClassTable) -> None:
+    """`InputError` where there is no model, or one of other classes."""
+    folds = sorted(model.glob(f"fold*/{CONFIG}"))
+    theirs = load(folds[0].parent if folds else model).classes
+    if (theirs.names, theirs.values) != (classes.names, classes.values):
+        raise InputError(f"{model} has the classes {', '.join(theirs.names)}, expected {', '.join(classes.names)}")
+
+
+def disputes(pairs: Sequence[Pair], model: Path, max_pixels: int = MAX_PIXELS) -> list[Dispute]:
     """All photos on which label and model disagree, the worst first."""
     judges = _judges(pairs, model)
-    thresholds = _usual_confidence(pairs, judges)
-    judged = (_dispute(pair, judges[pair.name], thresholds) for pair in track(pairs, "judging labels"))
+    thresholds = _usual_confidence(pairs, judges, max_pixels)
+    judged = (_dispute(pair, judges[pair.name], thresholds, max_pixels) for pair in track(pairs, "judging labels"))
     return sorted((dispute for dispute in judged if dispute.share), key=lambda dispute: -dispute.share)
 
 
@@ -74,19 +83,20 @@ def _judges(pairs: Sequence[Pair], model: Path) -> dict[str, Segmenter]:
     return judges
 
 
-def _usual_confidence(pairs: Sequence[Pair], judges: Mapping[str, Segmenter]) -> np.ndarray:
+def _usual_confidence(pairs: Sequence[Pair], judges: Mapping[str, Segmenter], max_pixels: int) -> np.ndarray:
     """(classes,): the mean probability of each class over the pixels with its label, on some of the photos."""
     totals = np.zeros((2, len(next(iter(judges.values())).classes)))
     for i in track(np.unique(np.linspace(0, len(pairs) - 1, SAMPLE).astype(int)), "learning the model's confidence"):
-        truth, probabilities = _seen(pairs[i], judges[pairs[i].name])
+        truth, probabilities = _seen(pairs[i], judges[pairs[i].name], max_pixels)
         for c in range(totals.shape[1]):
             own = probabilities[..., c][truth == c]
             totals[:, c] += own.sum(), own.size
-    return totals[0] / np.maximum(totals[1], 1)
+    # Of a class that no label has, nothing is usual: nobody is sure of it.
+    return np.where(totals[1] > 0, totals[0] / np.maximum(totals[1], 1), np.inf)
 
 
-def _dispute(pair: Pair, judge: Segmenter, thresholds: np.ndarray) -> Dispute:
-    truth, probabilities = _seen(pair, judge)
+def _dispute(pair: Pair, judge: Segmenter, thresholds: np.ndarray, max_pixels: int) -> Dispute:
+    truth, probabilities = _seen(pair, judge, max_pixels)
     predicted = probabilities.argmax(-1).astype(np.uint8)
     known = truth < len(thresholds)
     sure = np.take_along_axis(probabilities, predicted[..., None], -1)[..., 0] >= thresholds[predicted]
@@ -102,7 +112,7 @@ def _dispute(pair: Pair, judge: Segmenter, thresholds: np.ndarray) -> Dispute:
     return Dispute(pair.name, share, what, shrunk(predicted, THUMBNAIL))
 
 
-def _seen(pair: Pair, judge: Segmenter) -> tuple[np.ndarray, np.ndarray]:
+def _seen(pair: Pair, judge: Segmenter, max_pixels: int) -> tuple[np.ndarray, np.ndarray]:
     """The label's class ids, (h, w) uint8, and the model's probabilities, (h, w, classes) float32."""
-    image, truth, _ = labelled.read(pair, judge.classes, judge.max_pixels)
+    image, truth, _ = labelled.read(pair, judge.classes, max_pixels)
     return truth, judge(image)[1]

@@ -47,8 +47,10 @@ def input_handler(data: Any, context: Any) -> str:
 
 def output_handler(response: Any, context: Any) -> tuple[bytes | str, str]:
     """The answer to a request, and its content type, from TensorFlow Serving's answer."""
-    if response.status_code != 200:
+    if response.status_code == 400:
         raise undecodable(_error(response.content))
+    if response.status_code != 200:
+        raise RuntimeError(f"the model answered {response.status_code}: {_error(response.content)[:300]}")
     outputs = json.loads(response.content)["outputs"]
     masks = [base64.b64decode(mask["b64"]) for mask in outputs["mask_bytes"]]
     names = [row["name"] for row in json.loads(SETTINGS.read_text())["classes"]] if SETTINGS.is_file() else None

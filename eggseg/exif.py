@@ -9,7 +9,8 @@ from eggseg.headers import MOST_PARTS, number
 HEAD = 1 << 18
 """How much of a JPEG is searched for the tag, bytes: EXIF comes first, and its segment holds at most 64 KiB."""
 
-_EXIF_SEGMENT, _SCAN_SEGMENT, _ORIENTATION_TAG = 0xE1, 0xDA, 0x0112
+_EXIF_SEGMENT, _SCAN_SEGMENT = 0xE1, 0xDA
+_ORIENTATION_TAG, _LONG = 0x0112, 4
 
 
 def orientation(data: tf.Tensor) -> tf.Tensor:
@@ -40,7 +41,9 @@ def in_block(block: tf.Tensor) -> tf.Tensor:
     directory = number(block, 4, 4, little)
     entries = directory + 2 + 12 * tf.range(tf.minimum(number(block, directory, 2, little), MOST_PARTS))
     named = tf.boolean_mask(entries, number(block, entries, 2, little) == _ORIENTATION_TAG)
-    found = tf.cast(tf.concat([number(block, named + 8, 2, little), [1]], 0)[0], tf.int32)
+    is_long = number(block, named + 2, 2, little) == _LONG
+    values = tf.where(is_long, number(block, named + 8, 4, little), number(block, named + 8, 2, little))
+    found = tf.cast(tf.concat([values, [1]], 0)[0], tf.int32)
     return tf.where((found >= 1) & (found <= 8), found, 1)
 
 

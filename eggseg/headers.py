@@ -7,6 +7,9 @@ import tensorflow as tf
 
 PNG, GIF, BMP = b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM"
 
+_EXTENSION, _FRAME = 0x21, 0x2C
+"""What blocks of a GIF begin with."""
+
 MOST_PARTS = 512
 """Parts of a file, whose number it can claim to be anything, that are looked at: no file makes a search long."""
 
@@ -17,6 +20,26 @@ def number(head: tf.Tensor, offset: tf.Tensor | int, count: int, little: tf.Tens
     digits = tf.gather(head, tf.minimum(offset[..., None] + np.arange(count), tf.size(head, tf.int64) - 1))
     big = 256 ** np.arange(count)[::-1]
     return tf.reduce_sum(tf.cast(digits, tf.int64) * tf.where(little, big[::-1], big), axis=-1)
+
+
+def gif_frame(data: tf.Tensor) -> tf.Tensor:
+    """Where the first frame of a GIF lies, (4,) int64: left, top, width, height; zeros where none is found soon."""
+    head = tf.io.decode_raw(tf.strings.substr(data, 0, 1 << 18) + bytes(16), tf.uint8)
+    flags = number(head, 10, 1)
+    palette = tf.where(flags >= 128, 3 * tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8), 0)
+
+    def is_extension(at: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
+        return inside | (number(head, at, 1) == _EXTENSION)
+
+    def onward(at: tf.Tensor, inside: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # An extension is its two first bytes, then blocks, each with its length before it; an empty one ends it.
+        length = number(head, at, 1)
+        return tf.where(inside, at + 1 + length, at + 2), tf.where(inside, length > 0, True)
+
+    start = (13 + palette, tf.constant(False))
+    at, _ = tf.while_loop(is_extension, onward, start, maximum_iterations=MOST_PARTS)
+    frame = number(head, at + 1 + 2 * tf.range(4, dtype=tf.int64), 2, little=True)
+    return tf.where(number(head, at, 1) == _FRAME, frame, 0)
 
 
 def begins(data: tf.Tensor, magic: bytes) -> tf.Tensor:

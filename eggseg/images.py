@@ -7,7 +7,7 @@ import functools
 import tensorflow as tf
 
 from eggseg import exif, png
-from eggseg.headers import BMP, GIF, PNG, begins, number, shape
+from eggseg.headers import BMP, GIF, PNG, begins, gif_frame, number, shape
 from eggseg.pictures import MAX_PIXELS
 
 RATIOS = (1, 2, 4, 8)
@@ -65,10 +65,11 @@ def _jpeg(data: tf.Tensor, side: int | None) -> tf.Tensor:
 
 
 def _gif(data: tf.Tensor, stored: tf.Tensor) -> tf.Tensor:
-    pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
-    whole = tf.reduce_all(tf.shape(pixels, tf.int64)[:2] == stored)
-    with tf.control_dependencies([tf.debugging.Assert(whole, ["GIF whose first frame is a part of it"])]):
-        return tf.ensure_shape(tf.identity(pixels), (None, None, 3))
+    # Looked at before it is decoded: a frame may be larger than the picture says it is.
+    whole = tf.reduce_all(gif_frame(data) == tf.concat([[0, 0], stored[::-1]], 0))
+    with tf.control_dependencies([tf.debugging.Assert(whole, ["GIF whose first frame is not all of it"])]):
+        pixels = tf.io.decode_image(tf.identity(data), channels=3, expand_animations=False)
+    return tf.ensure_shape(pixels, (None, None, 3))
 
 
 def _bmp(data: tf.Tensor) -> tf.Tensor:

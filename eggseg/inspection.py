@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from eggseg import masks, pictures
+from eggseg import labelled, masks, pictures
 from eggseg.classes import VOID, ClassTable
 from eggseg.errors import InputError
 from eggseg.findings import Finding
@@ -75,10 +75,9 @@ def look_at_all(pairs: Sequence[Pair], classes: ClassTable, max_pixels: int) -> 
 def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError:
     faults = []
     try:
-        photo_data = pair.image.read_bytes()
-        image, tag = pictures.decode(photo_data, max_pixels)
-    except (PictureError, OSError) as error:
-        faults.append(fault(pair.image, error))
+        image, tag = labelled.read_photo(pair.image, max_pixels)
+    except InputError as error:
+        faults.append(str(error))
     try:
         mask_data = pair.mask.read_bytes()
         mask = masks.read(mask_data, classes, max_pixels)
@@ -91,7 +90,7 @@ def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError
         return InputError(mismatch(pair, image.shape, ids.shape))
     return Look(
         pair,
-        _file(photo_data, image.shape, tag),
+        _file(pair.image.read_bytes(), image.shape, tag),
         _file(mask_data, ids.shape, mask.tag),
         mask.labels,
         with_photo,
@@ -107,7 +106,7 @@ def of_looks(looks: Sequence[Look], validation: Sequence[int]) -> list[Finding]:
     turned = [one.name for one in looks if one.turned]
     if turned:
         found.append(Finding("orientation", f"{len(turned)} masks were turned with their photos", tuple(turned)))
-    unclear = [one.name for one in looks if one.photo.orientation in (2, 3, 4) and one.mask.orientation == 1]
+    unclear = [one.name for one in looks if one.photo.orientation > 1 == one.mask.orientation and _fits_both_ways(one)]
     if unclear:
         message = f"{len(unclear)} photos are turned by their EXIF tag, their masks are not and fit either way"
         found.append(Finding("orientation", f"{message}: they are taken as they are", tuple(unclear)))
@@ -121,6 +120,12 @@ def of_looks(looks: Sequence[Look], validation: Sequence[int]) -> list[Finding]:
         message = f"{total} regions of fewer than {SPECK} pixels in {len(specks)} of them"
         found.append(Finding("masks", message, tuple(one.name for one in specks)))
     return found + _copies(looks, set(validation))
+
+
+def _fits_both_ways(look: Look) -> bool:
+    """Whether a turn by the photo's tag leaves its size as it is."""
+    width, height = look.photo.size
+    return look.photo.orientation < 5 or width == height
 
 
 def _copies(looks: Sequence[Look], validation: set[int]) -> list[Finding]:

@@ -6,11 +6,12 @@ import dataclasses
 import io
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from eggseg.classes import VOID, ClassTable, code_of_color
-from eggseg.pictures import MAX_PIXELS, opened, orientation, rgb
+from eggseg.pictures import MAX_PIXELS, PictureError, opened, orientation, rgb
 
 COLOR, WIDE = 1 << 8, 1 << 25
 """What is added to a colour where classes are grey values, and to a value of 16 bits that stands for none of 8."""
@@ -49,11 +50,15 @@ def read(data: bytes, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Mask
     or 16 bits. Where classes are grey values, a colour is a stray.
     """
     with opened(io.BytesIO(data), max_pixels) as picture:
-        picture.load()  # which turns a TIFF upright, and takes its tag away
         tag = orientation(picture)
-        shown, *stored = (_judged(codes, classes) for codes in _readings(picture, classes))
-    exact = (reading for reading in stored if not (reading[1].strays or reading[1].rounded))
-    ids, labels = next(exact, shown) if shown[1].strays else shown
+        picture.load()
+        if picture.format == "TIFF":  # which is upright now
+            tag = 1
+        readings = [_judged(codes, classes) for codes in _readings(picture, data, classes)]
+    shown, *stored = readings
+    # What is stored counts where it is exact and leaves less unknown, a border that nobody labelled for one.
+    likely = [reading for reading in stored if not reading[1].rounded]
+    ids, labels = min([shown, *likely], key=lambda reading: sum(reading[1].strays.values()))
     return Mask(ids, tag, labels)
 
 
@@ -76,9 +81,12 @@ def _upright(ids: np.ndarray, tag: int) -> np.ndarray:
     return ids[:: -1 if tag in (3, 4, 7, 8) else 1, :: -1 if tag in (2, 3, 6, 7) else 1]
 
 
-def _readings(picture: Image.Image, classes: ClassTable) -> Iterator[np.ndarray]:
+def _readings(picture: Image.Image, data: bytes, classes: ClassTable) -> Iterator[np.ndarray]:
     """The codes that a mask may stand for, (h, w) integers, first those of what it shows."""
-    if classes.is_colored:
+    if picture.format == "PNG" and data[24] == 16 and len(picture.getbands()) > 1:
+        pixels = _several_of_16_bits(data)
+        yield code_of_color(pixels) if classes.is_colored else _grey(pixels, classes.reach)
+    elif classes.is_colored:
         yield code_of_color(rgb(picture))
     elif picture.mode.startswith("I;16"):
         stored = np.asarray(picture).astype(np.int32)
@@ -89,6 +97,21 @@ def _readings(picture: Image.Image, classes: ClassTable) -> Iterator[np.ndarray]
         yield _grey(rgb(picture), classes.reach)
         if picture.mode in ("1", "P"):
             yield np.asarray(picture).astype(np.uint8)
+
+
+def _several_of_16_bits(data: bytes) -> np.ndarray:
+    """A PNG of several channels of 16 bits, of which Pillow keeps the upper 8, to (h, w, 3) uint8."""
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if stored is None:
+        raise PictureError("cannot be read")
+    for scale in (257, 256, 1):
+        values, rest = np.divmod(stored, scale)
+        if not rest.any() and values.max(initial=0) < COLOR:
+            rgba = cv2.cvtColor(
+                values.astype(np.uint8), cv2.COLOR_BGRA2RGBA if stored.shape[-1] == 4 else cv2.COLOR_BGR2RGB
+            )
+            return np.where(rgba[..., 3:] > 0, rgba[..., :3], 0) if stored.shape[-1] == 4 else rgba
+    raise PictureError("has several channels of 16 bits, whose values stand for none of 8")
 
 
 def _grey(pixels: np.ndarray, reach: int) -> np.ndarray:

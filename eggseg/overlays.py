@@ -9,7 +9,7 @@ from eggseg.classes import ClassTable
 
 def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, opacity: float = 0.45) -> np.ndarray:
     """Tint (h, w, 3) uint8 by (h, w) class ids in the classes' colours, outlined; the background is left as it is."""
-    colors = np.append(np.zeros((256, 3), np.uint8), [[0, 0, 0]], 0)[:256]
+    colors = np.zeros((256, 3), np.uint8)
     colors[: len(classes)] = classes.colors
     edge = np.zeros(ids.shape, bool)
     edge[1:] |= ids[1:] != ids[:-1]

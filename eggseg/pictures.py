@@ -30,6 +30,9 @@ FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"
 MAX_PIXELS = 80_000_000
 """Pixels of the largest picture that is decoded, where nobody says otherwise."""
 
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""What that can be raised to: Pillow itself opens no larger picture."""
+
 
 class PictureError(Exception):
     """A file that is no picture, or none that can be used; the message goes on where the file's name ends."""
@@ -81,7 +84,8 @@ def listed(folder: Path) -> list[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         pictures = (Path(root, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
-        found += [path for path in pictures if path.is_file() or path.is_symlink()]
+        # A link that leads nowhere is listed, so that somebody is told of it.
+        found += [path for path in pictures if path.is_file() or not path.exists()]
     return sorted(found)
 
 
@@ -102,8 +106,15 @@ def shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def orientation(picture: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none."""
-    tag = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    """EXIF orientation of a picture that is not loaded yet, 1 to 8; 1 where there is none.
+
+    Of JPEG and PNG it is what the graph reads: EXIF before the pixels, and no other metadata.
+    """
+    exif = picture.getexif()
+    if picture.format in ("JPEG", "PNG"):
+        exif = Image.Exif()
+        exif.load(picture.info.get("exif", b""))
+    tag = exif.get(ExifTags.Base.Orientation, 1)
     return tag if tag in range(1, 9) else 1
 
 

@@ -41,7 +41,7 @@ class Settings:
     queue: int = 64
     """Requests that wait at most; more are answered with 429."""
     batch: int = 8
-    """Photos that are given to the model at a time, of requests that wait together."""
+    """Requests that wait together go to the model together, as long as they have fewer photos than this."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network: auto is bfloat16 where the processor has it, else float32."""
 
@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(settings: Settings) -> int:
     """Serve until stopped."""
+    if settings.queue < 1:
+        raise InputError(f"--queue is {settings.queue}, expected at least 1")
     try:
         import uvicorn
     except ImportError:
@@ -60,7 +62,13 @@ def run(settings: Settings) -> int:
 
     segmenter = load(settings.model, settings.precision)
     print(f"serving {settings.model} at http://{settings.host}:{settings.port}/invocations", flush=True)
-    uvicorn.run(app(segmenter, settings), host=settings.host, port=settings.port, log_level="warning")
+    uvicorn.run(
+        app(segmenter, settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        limit_concurrency=8 * settings.queue,
+    )
     return 0
 
 
@@ -93,7 +101,10 @@ class Batcher:
                 requests.append(self.waiting.get_nowait())
             try:
                 await self._answer(requests)
-            except Exception:
+            except Exception as error:
+                if len(requests) == 1:
+                    _fail(requests[0], error)
+                    continue
                 # One of them cannot be answered: each by itself, so that it spoils no other's answer.
                 for request in requests:
                     await self._answer_alone(request)
@@ -109,8 +120,13 @@ class Batcher:
         try:
             await self._answer([request])
         except Exception as error:
-            if not request[1].done():
-                request[1].set_exception(error)
+            _fail(request, error)
+
+
+def _fail(request: Request, error: Exception) -> None:
+    _, answers = request
+    if not answers.done():
+        answers.set_exception(error)
 
 
 def app(segmenter: Segmenter, settings: Settings) -> FastAPI:

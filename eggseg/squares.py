@@ -65,7 +65,8 @@ def read(
         ids = tf.ensure_shape(tf.numpy_function(read_mask, [index, whole, tag], tf.uint8), (None, None))[..., None]
         return _squared(photo, ids, size), tf.stack([whole, tf.shape(ids, tf.int64)[:2]])
 
-    names = tf.data.Dataset.from_tensor_slices([os.fsencode(pair.image) for pair in pairs]).enumerate()
+    paths = tf.constant([os.fsencode(pair.image) for pair in pairs], tf.string, (len(pairs),))
+    names = tf.data.Dataset.from_tensor_slices(paths).enumerate()
     loaded = iter(names.map(load, num_parallel_calls=tf.data.AUTOTUNE))
     good: list[Pair] = []
     photos, faults = [], []

@@ -47,6 +47,8 @@ def run(config: Config) -> dict[str, Any]:
         findings.of_pairs(missing) + findings.of_faults(squares.faults) + findings.of_labels(labels, classes), config
     )
     found = list(squares.pairs)
+    if not found:
+        raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")
     parts = _split(config, squares.photos)
     record = _record(config, classes, found, squares, parts)
     _check_same_run(folder, record, config)
@@ -91,7 +93,7 @@ def _audit(told: Sequence[Finding], config: Config) -> None:
     """Say what the quick part of the audit found; `InputError` where it spoils training and nobody said to go on."""
     spoiling = [finding for finding in told if finding.spoils]
     if spoiling and config.audit == "refuse":
-        raise InputError("\n".join(map(str, spoiling)) + " (--audit warn goes on without such files)")
+        raise InputError("\n".join(map(str, spoiling)) + " (--audit warn goes on, without files that cannot be used)")
     for finding in told:
         print(finding)
 

@@ -126,6 +126,7 @@ def _start(session: Any, settings: Settings, archive: Path | None, *, wait: bool
             strategy="SingleRecord",  # a photo a request: masks are as large as their photos
             output_path=settings.masks,
             accept="image/png",
+            max_payload=32,  # MB, as the handler takes
             tags=tags(settings.tags),
         )
         transformer.base_transform_job_name = settings.name

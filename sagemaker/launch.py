@@ -28,7 +28,18 @@ from eggseg.classes import EGGS_AND_PANS, ClassTable  # noqa: E402
 from eggseg.config import PROFILES, Config  # noqa: E402
 from eggseg.errors import InputError  # noqa: E402
 
-HERE_ONLY = ("data_dir", "output_dir", "export_dir", "model_dir", "init", "overwrite", "resume", "fold", "folds")
+HERE_ONLY = (
+    "data_dir",
+    "output_dir",
+    "export_dir",
+    "model_dir",
+    "init",
+    "overwrite",
+    "resume",
+    "fold",
+    "folds",
+    "tfds",
+)
 """Settings of training that mean nothing on another machine, or that the job sets itself."""
 
 SEARCHED = {"learning_rate": (5e-4, 5e-3, "Logarithmic"), "dice": (0.25, 2.0, "Auto"), "augment": (0.3, 1.0, "Linear")}
@@ -51,8 +62,6 @@ class Settings:
     """Where in the bucket."""
     instance_type: str = "ml.g5.xlarge"
     """Machine; this one has a GPU with 24 GB."""
-    instance_count: int = 1
-    """Machines."""
     volume_size: int = 50
     """Disk of each machine, GB."""
     image_uri: str | None = None
@@ -91,6 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(settings: Settings, config: Config) -> int:
     """Rehearse, check what would be sent, and send it."""
+    if settings.spot and settings.tune:
+        raise InputError("--spot keeps the checkpoints of one job, --tune starts several: leave one of them out")
+    if bool(settings.subnets) != bool(settings.security_group_ids):
+        raise InputError("--subnets and --security_group_ids belong together: expected both or neither")
     from sagemaker.utils import name_from_base
 
     name = name_from_base(settings.job_name)
@@ -101,8 +114,13 @@ def run(settings: Settings, config: Config) -> int:
 
         region = send(start, settings.region, settings.bucket, dry_run=settings.dry_run)
     if not settings.dry_run:
-        print(f"started {name} in {region}")
+        print(f"started {_tuning_name(name) if settings.tune else name} in {region}")
     return 0
+
+
+def _tuning_name(name: str) -> str:
+    """The service takes 32 characters: the last, which hold the time."""
+    return name[-32:].lstrip("-")
 
 
 def hyperparameters(config: Config) -> dict[str, Any]:
@@ -113,6 +131,10 @@ def hyperparameters(config: Config) -> dict[str, Any]:
     for name in HERE_ONLY:
         if name in changed:
             raise InputError(f"--{name} {changed[name]} means nothing in a job: leave it out")
+    if config.encoder_weights not in ("imagenet", "none"):
+        raise InputError(
+            f"--encoder_weights {config.encoder_weights} is a file of this machine: expected imagenet or none"
+        )
     if config.classes:
         changed["classes"] = "classes.json"  # which lies beside the code
     return changed
@@ -171,7 +193,7 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         source_dir=str(folder),
         role=settings.role,
         instance_type=settings.instance_type,
-        instance_count=settings.instance_count,
+        instance_count=1,
         volume_size=settings.volume_size,
         image_uri=settings.image_uri,
         **FRAMEWORK,
@@ -208,7 +230,7 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         base_tuning_job_name=settings.job_name,
         tags=tags(settings.tags),
     )
-    tuner.fit({"training": data}, wait=wait, job_name=name[-32:])
+    tuner.fit({"training": data}, wait=wait, job_name=_tuning_name(name))
 
 
 if __name__ == "__main__":

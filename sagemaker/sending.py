@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # The SDK's remarks on other versions of itself, and on where it found no configuration.
@@ -40,6 +41,10 @@ def send(start: Callable[[Any, bool], None], region: str | None, bucket: str | N
         raise InputError("there is no region in your AWS configuration: --region says which")
     rehearsal = Rehearsal(region)
     session = sagemaker.Session(rehearsal.session, default_bucket=bucket or rehearsal.bucket, sagemaker_config=QUIET)
+    # Where it would be, without reading it: data sets are large.
+    session.upload_data = lambda path, bucket, key_prefix: f"s3://{bucket}/{key_prefix}/{_name_if_file(path)}".rstrip(
+        "/"
+    )
     try:
         start(session, True)
     except ParamValidationError as error:
@@ -59,6 +64,11 @@ def send(start: Callable[[Any, bool], None], region: str | None, bucket: str | N
     except (BotoCoreError, ClientError) as error:
         raise InputError(f"AWS refused: {error}") from None
     return region
+
+
+def _name_if_file(path: str) -> str:
+    """What the SDK puts behind the prefix: the name of a file; of a folder, what is in it."""
+    return Path(path).name if Path(path).is_file() else ""
 
 
 def tags(pairs: tuple[str, ...]) -> list[dict[str, str]]:

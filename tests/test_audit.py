@@ -187,6 +187,17 @@ def test_names_are_harmless_in_the_page(folder: Path) -> None:
     assert "&lt;b onload=x&gt;&amp;.png" in page
 
 
+@pytest.mark.parametrize("harm", ["names", "bytes"])
+def test_training_on_nothing_is_one_clear_error(folder: Path, harm: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in list((folder / "masks").iterdir()):
+        path.rename(path.with_name(f"mask_of_{path.name}")) if harm == "names" else path.write_bytes(b"")
+    args = ["--data_dir", str(folder), "--output_dir", str(folder.parent / "run"), *SMALL, "--epochs", "1"]
+    assert train.main(args) == 2
+    assert ("has no mask" if harm == "names" else "is empty") in capsys.readouterr().err
+    assert train.main([*args, "--audit", "warn"]) == 2
+    assert "holds no photo with a mask that can be used" in capsys.readouterr().err
+
+
 def test_a_folder_without_a_sound_pair_is_told(folder: Path, run_dir: Path) -> None:
     for path in (folder / "images").iterdir():
         path.write_bytes(b"")

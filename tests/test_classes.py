@@ -129,6 +129,11 @@ def test_a_table_is_read_from_a_file_and_shown_in_colours_of_its_own(tmp_path):
         ('[{"name": "a", "value": [1, 2, 3]}, {"name": "b", "value": 1}]', "all grey values or all colours"),
         ('[{"name": "a", "value": 300}, {"name": "b", "value": 1}]', "0..255"),
         ('["background", "egg"]', "no class table"),
+        ('[{"name": "a", "value": "128"}, {"name": "b", "value": 1}]', "'128' is neither a grey value nor"),
+        (
+            '[{"name": "a", "value": 0, "color": [0.9, 0.6, 0.1]}, {"name": "b", "value": 1}]',
+            "neither a grey value nor",
+        ),
     ],
 )
 def test_a_file_that_holds_no_table_is_named_with_what_is_wrong(tmp_path, text, message):

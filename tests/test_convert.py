@@ -172,7 +172,9 @@ def test_every_tool_gives_the_same_mask(folder: Path, source, capsys: pytest.Cap
 def test_shapes_have_the_pixels_that_lie_in_them() -> None:
     size = (HEIGHT, WIDTH)
     np.testing.assert_array_equal(box(*PAN, size), bits(PAN))
-    assert polygons([[1, 1, 5, 5]], size).sum() == 0
+    np.testing.assert_array_equal(box(0, 0, 20, 4, (24, 24), 0).sum(), 80)
+    upright = box(2, 8, 18, 12, (24, 24), 90)
+    np.testing.assert_array_equal(upright, box(8, 2, 12, 18, (24, 24)))
     round_one = ellipse(18, 14, 10, 6, size)
     assert abs(round_one.sum() - np.pi * 60) < 12
     turned = ellipse(14, 14, 10, 6, (HEIGHT, HEIGHT), 90)
@@ -223,6 +225,43 @@ def test_outlines_hold_every_pixel_of_a_region_without_holes() -> None:
         np.testing.assert_array_equal(polygons(row["segmentation"], ids.shape), ids == c)
 
 
+def shrink(folder: Path, path: Path) -> Path:
+    Image.new("RGB", (20, 20)).save(folder / "photos/a.jpg")
+    return path
+
+
+def twice(path: Path) -> Path:
+    image = '<image id="0" name="a.jpg" width="37" height="29"></image>'
+    path.write_text(path.read_text().replace(image, image * 2))
+    return path
+
+
+def test_far_corners_are_as_good_as_near_ones() -> None:
+    whole = polygons([[-1e9, -1e9, 1e9, -1e9, 1e9, 1e9, -1e9, 1e9]], (HEIGHT, WIDTH))
+    assert whole.all()
+
+
+def test_an_error_in_the_last_photo_leaves_nothing_written(folder: Path) -> None:
+    (folder / "photos/b.jpg").write_bytes((folder / "photos/a.jpg").read_bytes())
+    path = coco_polygons(folder)
+    content = json.loads(path.read_text())
+    content["images"].append(content["images"][0] | {"id": 8, "file_name": "b.jpg"})
+    content["annotations"].append(content["annotations"][0] | {"id": 9, "image_id": 8, "category_id": 5})
+    content["annotations"] = [row for row in content["annotations"] if row["image_id"] == 8 or row["category_id"] == 3]
+    path.write_text(json.dumps(content))
+    assert convert.main(failing(folder, path)) == 2
+    assert not (folder / "out").exists()
+    assert convert.main(failing(folder, path, "--rename", "frying pan=pan")) == 0
+
+
+def test_absolute_names_stay_below_the_output(folder: Path) -> None:
+    path = coco_polygons(folder)
+    path.write_text(path.read_text().replace('"a.jpg"', json.dumps(str(folder / "photos/a.jpg"))))
+    assert convert.main(failing(folder, path, "--rename", "frying pan=pan", "--overwrite")) == 0
+    assert (folder / "out/masks/a.jpg.png").exists()
+    assert [item.name for item in (folder / "photos").iterdir()] == ["a.jpg"]
+
+
 def failing(folder: Path, path: Path, *args: str) -> list[str]:
     return [str(path), str(folder / "out"), "--images", str(folder / "photos"), *args]
 
@@ -233,6 +272,10 @@ def failing(folder: Path, path: Path, *args: str) -> list[str]:
         (coco_polygons, (), "a.jpg has a 'frying pan', expected background, egg, pan, void: --rename frying pan=NAME"),
         (coco_polygons, ("--rename", "frying pan"), "--rename frying pan: expected LABEL=NAME"),
         (lambda f: coco_file(f, (9, [ring(*EGG)])), (), "is no sound COCO file: KeyError(9)"),
+        (lambda f: coco_file(f, (3, [])), (), "a region has no outline"),
+        (lambda f: coco_file(f, (3, [[0, 0, float("nan"), 1, 1, 1]])), (), "or one that lies nowhere"),
+        (lambda f: shrink(f, coco_polygons(f)), (), "a.jpg is 20x20, its annotation is 37x29"),
+        (lambda f: cvat_shapes(f, "").rename(f / "twice.xml") and twice(f / "twice.xml"), (), "has a.jpg twice"),
         (lambda f: coco_file(f, (3, {"size": [1, 1], "counts": "x"})), (), "is no sound COCO file"),
         (lambda f: cvat_shapes(f, '<cuboid label="egg"/>'), (), "a cuboid has no inside"),
         (

@@ -59,6 +59,7 @@ def test_a_bucket_of_photos(capsys: pytest.CaptureFixture[str]) -> None:
     assert job["TransformInput"]["ContentType"] == "application/x-image"
     assert job["TransformOutput"] == {"S3OutputPath": "s3://b/masks", "Accept": "image/png"}
     assert job["BatchStrategy"] == "SingleRecord"
+    assert job["MaxPayloadInMB"] == 32
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,11 @@ def test_upright_does_what_pillow_does(tag, size):
     np.testing.assert_array_equal(upright(tf.constant(pixels), tf.constant(tag)), expected)
     mapped = tf.data.Dataset.from_tensors((pixels, tag)).map(upright)
     np.testing.assert_array_equal(mapped.get_single_element(), expected)
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+def test_a_tag_of_four_bytes_is_read_too(order):
+    e = "<" if order == "II" else ">"
+    entry = struct.pack(f"{e}HHII", 0x0112, 4, 1, 6)
+    block = order.encode() + struct.pack(f"{e}HIH", 42, 8, 1) + entry + struct.pack(f"{e}I", 0)
+    assert both(jpeg(segment(0xE1, b"Exif\0\0" + block))) == 6

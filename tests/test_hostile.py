@@ -60,6 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (images / "folder.jpg").mkdir()
     (images / "circle").symlink_to(images)
     os.mkfifo(images / "pipe.jpg")
+    (images / "to a pipe.jpg").symlink_to(images / "pipe.jpg")
     (images / ".hidden.jpg").write_bytes(b"")
     return folder
 

@@ -60,6 +60,22 @@ def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded(kind):
             run(data, max_pixels=37 * 21 - 1)
 
 
+def test_a_gif_with_a_frame_larger_than_itself_is_refused_before_it_is_decoded():
+    data = bytearray(encoded(photo().quantize(16), "GIF"))
+    at = data.index(b"\x2c\0\0\0\0\x25\0\x15\0")
+    data[at + 5 : at + 9] = b"\xff\xff\xff\xff"
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not all of it"):
+        decode(tf.constant(bytes(data)))
+
+
+def test_a_gif_with_a_comment_before_its_frame_is_read():
+    frames = [photo().quantize(16), photo().rotate(180).quantize(16)]
+    data = encoded(
+        frames[0], "GIF", save_all=True, append_images=frames[1:], comment=b"eggs " * 200, loop=0, duration=9
+    )
+    np.testing.assert_array_equal(decode(tf.constant(data)), np.asarray(frames[0].convert("RGB")))
+
+
 def test_a_bmp_whose_first_row_is_the_top_is_read_so():
     data = bytearray(encoded(photo(), "BMP"))
     data[22:26] = (-21).to_bytes(4, "little", signed=True)
@@ -71,7 +87,7 @@ def test_a_bmp_whose_first_row_is_the_top_is_read_so():
 def test_a_gif_whose_first_frame_is_a_part_of_it_is_refused():
     data = bytearray(encoded(photo().quantize(16), "GIF"))
     data[6:10] = (40).to_bytes(2, "little") + (30).to_bytes(2, "little")
-    with pytest.raises(tf.errors.InvalidArgumentError, match="part of it"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not all of it"):
         decode(tf.constant(bytes(data)))
     assert pictures.decode(bytes(data))[0].shape == (30, 40, 3)
 

@@ -103,6 +103,11 @@ def test_what_the_model_refuses_is_said(content: bytes, reason: str) -> None:
         inference.output_handler(SimpleNamespace(status_code=400, content=content), context())
 
 
+def test_a_model_that_fails_is_not_the_callers_fault() -> None:
+    with pytest.raises(RuntimeError, match="the model answered 503: out of memory"):
+        inference.output_handler(SimpleNamespace(status_code=503, content=b'{"error": "out of memory"}'), context())
+
+
 def test_it_needs_the_standard_library_alone() -> None:
     imported = {
         alias.name.split(".")[0]

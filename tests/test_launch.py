@@ -118,7 +118,11 @@ def test_a_search_varies_what_it_says(capsys: pytest.CaptureFixture[str]) -> Non
             ["--instance_type", "ml.g5.huge"],
             "InstanceType is 'ml.g5.huge', expected one of ml.g5.xlarge, ml.g5.2xlarge",
         ),
-        (["--instance_count", "0"], "InstanceCount is 0, expected at least 1"),
+        (["--volume_size", "-1"], "VolumeSizeInGB, value: -1, valid min value: 0"),
+        (["--spot", "--tune", "3"], "leave one of them out"),
+        (["--subnets", "subnet-1"], "--subnets and --security_group_ids belong together"),
+        (["--", "--encoder_weights", "mine.h5"], "--encoder_weights mine.h5 is a file of this machine"),
+        (["--", "--tfds", "oxford_iiit_pet"], "--tfds oxford_iiit_pet means nothing in a job"),
         (["--job_name", "my_eggs"], "TrainingJobName is 'my_eggs-"),
         (
             ["--spot", "--max_wait_hours", "1"],

@@ -21,6 +21,7 @@ def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:
     content = read_json(source)
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
         raise InputError(f"{source} is no COCO file: expected images, annotations and categories")
+    folder = photos or source.parent
     try:
         labels = {row["id"]: row["name"] for row in content["categories"]}
         of_photo = collections.defaultdict(list)
@@ -31,8 +32,8 @@ def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:
             regions = [
                 Region(labels[row["category_id"]], _pixels(row["segmentation"], size)) for row in of_photo[image["id"]]
             ]
-            name = image["file_name"]
-            yield Annotated(name, inside(photos or source.parent, name), size, tuple(regions))
+            photo = inside(folder, image["file_name"])
+            yield Annotated(photo.relative_to(folder).as_posix(), photo, size, tuple(regions))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source} is no sound COCO file: {error!r}") from None
 

@@ -26,10 +26,10 @@ def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:
                 for shape in image
                 if "label" in shape.attrib and shape.tag not in ("tag", "points", "polyline")
             ]
-            name = image.attrib["name"]
+            photo = inside(folder, image.attrib["name"])
         except (KeyError, ValueError) as error:
             raise InputError(f"{source} is no sound CVAT file: {error!r}") from None
-        yield Annotated(name, inside(folder, name), size, tuple(regions))
+        yield Annotated(photo.relative_to(folder).as_posix(), photo, size, tuple(regions))
 
 
 def _root(source: Path) -> Any:
@@ -50,7 +50,7 @@ def _pixels(shape: Any, size: tuple[int, int]) -> np.ndarray:
         points = shape.attrib["points"].replace(";", ",").split(",")
         return polygons([[float(part) for part in points]], size)
     if shape.tag == "box":
-        return box(number("xtl"), number("ytl"), number("xbr"), number("ybr"), size)
+        return box(number("xtl"), number("ytl"), number("xbr"), number("ybr"), size, number("rotation"))
     if shape.tag == "ellipse":
         return ellipse(number("cx"), number("cy"), number("rx"), number("ry"), size, number("rotation"))
     if shape.tag == "mask":

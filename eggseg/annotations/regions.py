@@ -12,6 +12,7 @@ import numpy as np
 
 from eggseg.classes import VOID, ClassTable
 from eggseg.errors import InputError
+from eggseg.pictures import MOST_PIXELS
 
 UNKNOWN = "void"
 """The label of a region that nobody knows: it is left out of loss and metrics."""
@@ -55,25 +56,39 @@ class Annotated:
 
 
 def polygons(rings: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarray:
-    """The pixels of polygons, each x, y, x, y, ..., in a photo of (height, width): (h, w) bool."""
+    """The pixels of polygons, each x, y, x, y, ..., in a photo of (height, width): (h, w) bool.
+
+    `ValueError` where there is no polygon, or one that lies nowhere.
+    """
+    height, width = size
+    if not 0 < height * width <= MOST_PIXELS:
+        raise ValueError(f"a photo of {width}x{height}")
+    found = [np.array(ring, float) for ring in rings if len(ring) >= 6]  # what has fewer corners has no inside
+    if not found or not all(np.isfinite(ring).all() for ring in found):
+        raise ValueError("a region has no outline, or one that lies nowhere")
     api = coco_api()
-    rings = [ring for ring in rings if len(ring) >= 6]  # what has no inside has no pixels
-    if not rings:
-        return np.zeros(size, bool)
-    return api.decode(api.merge(api.frPyObjects([list(map(float, ring)) for ring in rings], *size))).astype(bool)
+    # Far outside it makes no difference where, but to the memory that pycocotools takes.
+    near = [np.clip(ring, -2 * max(size), 3 * max(size)).tolist() for ring in found]
+    return api.decode(api.merge(api.frPyObjects(near, *size))).astype(bool)
 
 
-def box(left: float, top: float, right: float, bottom: float, size: tuple[int, int]) -> np.ndarray:
-    """The pixels of a rectangle: (h, w) bool."""
-    return polygons([[left, top, right, top, right, bottom, left, bottom]], size)
+def box(left: float, top: float, right: float, bottom: float, size: tuple[int, int], turn: float = 0) -> np.ndarray:
+    """The pixels of a rectangle, turned about its middle by so many degrees: (h, w) bool."""
+    corners = np.array([complex(left, top), complex(right, top), complex(right, bottom), complex(left, bottom)])
+    return polygons([_turned(corners, corners.mean(), turn)], size)
 
 
 def ellipse(x: float, y: float, across: float, down: float, size: tuple[int, int], turn: float = 0) -> np.ndarray:
     """The pixels of an ellipse about (x, y) with two half axes, turned by so many degrees: (h, w) bool."""
     angle = np.linspace(0, 2 * np.pi, 181)[:-1]
-    points = across * np.cos(angle) + 1j * down * np.sin(angle)
-    points = points * np.exp(1j * np.radians(turn)) + complex(x, y)
-    return polygons([np.stack([points.real, points.imag], -1).ravel().tolist()], size)
+    middle = complex(x, y)
+    return polygons([_turned(middle + across * np.cos(angle) + 1j * down * np.sin(angle), middle, turn)], size)
+
+
+def _turned(points: np.ndarray, middle: complex, turn: float) -> list[float]:
+    """Points, (n,) complex, turned about another by so many degrees, as x, y, x, y, ..."""
+    points = (points - middle) * np.exp(1j * np.radians(turn)) + middle
+    return np.stack([points.real, points.imag], -1).ravel().tolist()
 
 
 def coco_api() -> ModuleType:

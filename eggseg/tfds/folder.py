@@ -31,15 +31,23 @@ def write(name: str, folder: Path, data_dir: Path | None = None) -> Path:
         builder.download_and_prepare()
         examples = builder.as_dataset(split=part or "all", shuffle_files=False)
     except (tfds.core.DatasetNotFoundError, AssertionError, ValueError, OSError, KeyError) as error:
-        raise InputError(f"--tfds {name} is not to be had: {str(error).strip().splitlines()[0]}") from None
+        raise InputError(
+            f"--tfds {name} is not to be had: {next(iter(str(error).strip().splitlines()), repr(error))}"
+        ) from None
     image, mask = _keys(builder.info.features, name)
     named = next((key for key in NAMES if key in builder.info.features), None)
     for i, example in enumerate(track(tfds.as_numpy(examples), "reading the data set", len(examples))):
-        stem = example[named].decode() if named else f"{i:07d}.png"
+        stem = _text(example[named]) if named else f"{i:07d}.png"
         path = Path(stem if Path(stem).suffix.lower() in pictures.SUFFIXES else f"{stem}.png")
+        if (folder / "images" / path).exists():
+            raise InputError(f"--tfds {name} has {stem} twice: take one of its splits, as {name}:SPLIT")
         write_bytes(inside(folder / "images", str(path)), pictures.png(example[image]))
         write_bytes(folder / "masks" / f"{path}.png", pictures.png(np.squeeze(example[mask], -1)))
     return folder
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _keys(features: Any, name: str) -> tuple[str, str]:

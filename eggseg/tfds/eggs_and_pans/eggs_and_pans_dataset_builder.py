@@ -12,7 +12,9 @@ import tensorflow_datasets as tfds
 
 from eggseg import labelled, masks, pairs
 from eggseg.classes import EGGS_AND_PANS, ClassTable
+from eggseg.errors import InputError
 from eggseg.pairs import Pair
+from eggseg.pictures import PictureError, fault
 from eggseg.split import Photo, sessions, split
 
 HELD_OUT, SEED = 0.2, 0
@@ -56,6 +58,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, Iterator[Any]]:
+        if self.builder_config.classes.is_colored:
+            raise InputError("this data set holds masks of one channel: expected classes told apart by grey values")
         found = pairs.find(Path(self.builder_config.folder or dl_manager.manual_dir))
         photos = [self._photo(pair) for pair in found]
         names = sessions(photos)
@@ -74,5 +78,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             yield pair.name, {"image": image, "segmentation_mask": mask, "name": pair.name, "session": session}
 
     def _photo(self, pair: Pair) -> Photo:
-        mask = masks.read(pair.mask.read_bytes(), self.builder_config.classes)
+        try:
+            mask = masks.read(pair.mask.read_bytes(), self.builder_config.classes)
+        except PictureError as error:
+            raise InputError(fault(pair.mask, error)) from None
         return Photo(pair.name, pairs.size(pair.image), frozenset(np.flatnonzero(mask.labels.class_pixels).tolist()))
