@@ -6,7 +6,7 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tyro
@@ -15,14 +15,16 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from eggseg import auditpage, cli, findings, inspection, pairs, similar
+from eggseg import cli, findings, pairs
 from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.errors import InputError
 from eggseg.files import write_bytes, write_json
 from eggseg.findings import Finding
-from eggseg.inspection import Look
 from eggseg.pictures import MAX_PIXELS
 from eggseg.split import Method, Photo, sessions, split
+
+if TYPE_CHECKING:
+    from eggseg.inspection import Look
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(settings: Settings) -> int:
     """Look at everything; 0, or 1 if something spoils training."""
+    # Only now: whoever asks for --help does not wait for TensorFlow.
+    from eggseg import auditpage, inspection, similar
+
     classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
     if settings.model:
         from eggseg import disagreement
@@ -65,7 +70,7 @@ def run(settings: Settings) -> int:
         disagreement.check(settings.model, classes)
     found, missing = pairs.match(settings.data_dir)
     every = list(track(inspection.look_at_all(found, classes, settings.max_pixels), "looking", len(found)))
-    looks = [look for look in every if isinstance(look, Look)]
+    looks = [look for look in every if isinstance(look, inspection.Look)]
     faults = [line for error in every if isinstance(error, InputError) for line in str(error).splitlines()]
     photos = [_photo(look) for look in looks]
     told = findings.of_pairs(missing) + findings.of_faults(faults)
