@@ -14,7 +14,7 @@ from eggseg import labelled
 from eggseg.classes import ClassTable
 from eggseg.config import CONFIG
 from eggseg.errors import InputError, printable
-from eggseg.export import Segmenter, load
+from eggseg.export import SETTINGS, Segmenter, find, load
 from eggseg.files import read_json
 from eggseg.findings import Finding
 from eggseg.inspection import THUMBNAIL
@@ -44,7 +44,8 @@ class Dispute:
 def check(model: Path, classes: ClassTable) -> None:
     """`InputError` where there is no model, or one of other classes."""
     folds = sorted(model.glob(f"fold*/{CONFIG}"))
-    theirs = load(folds[0].parent if folds else model).classes
+    folder = find(folds[0].parent if folds else model)
+    theirs = ClassTable.from_json(read_json(folder / "assets" / SETTINGS)["classes"])
     if (theirs.names, theirs.values) != (classes.names, classes.values):
         raise InputError(f"{model} has the classes {', '.join(theirs.names)}, expected {', '.join(classes.names)}")
 
@@ -114,5 +115,5 @@ def _dispute(pair: Pair, judge: Segmenter, thresholds: np.ndarray, max_pixels: i
 
 def _seen(pair: Pair, judge: Segmenter, max_pixels: int) -> tuple[np.ndarray, np.ndarray]:
     """The label's class ids, (h, w) uint8, and the model's probabilities, (h, w, classes) float32."""
-    image, truth, _ = labelled.read(pair, judge.classes, max_pixels)
-    return truth, judge(image)[1]
+    found = labelled.read(pair, judge.classes, max_pixels)
+    return found.ids, judge(found.image)[1]

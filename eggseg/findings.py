@@ -13,6 +13,9 @@ from eggseg.masks import Labels
 SHOWN = 5
 """Files that a line names; the audit's own files name all."""
 
+MOST_DETAILS = 20
+"""Lines of details below a finding."""
+
 MOST_STRAYS = 20
 """Stray values that are told one by one; a coloured JPEG has thousands."""
 
@@ -34,7 +37,7 @@ class Finding:
 
     def __str__(self) -> str:
         if self.details:
-            return "\n  ".join([f"{self.kind}: {self.message}", *_some(self.details, 20)])
+            return "\n  ".join([f"{self.kind}: {self.message}", *_some(self.details, MOST_DETAILS)])
         where = f" (in {', '.join(_some([*map(printable, self.files)], SHOWN))})" if self.files else ""
         return f"{self.kind}: {self.message}{where}"
 

@@ -14,13 +14,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from eggseg import labelled, masks, pictures
+from eggseg import labelled, pictures
 from eggseg.classes import VOID, ClassTable
 from eggseg.errors import InputError
 from eggseg.findings import Finding
 from eggseg.masks import Labels
-from eggseg.pairs import Pair, mismatch
-from eggseg.pictures import PictureError, fault
+from eggseg.pairs import Pair
 
 THUMBNAIL = 160
 """Long side of the small pictures, pixels."""
@@ -73,30 +72,20 @@ def look_at_all(pairs: Sequence[Pair], classes: ClassTable, max_pixels: int) -> 
 
 
 def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError:
-    faults = []
     try:
-        image, tag = labelled.read_photo(pair.image, max_pixels)
+        found = labelled.read(pair, classes, max_pixels)
     except InputError as error:
-        faults.append(str(error))
-    try:
-        mask_data = pair.mask.read_bytes()
-        mask = masks.read(mask_data, classes, max_pixels)
-    except (PictureError, OSError) as error:
-        faults.append(fault(pair.mask, error))
-    if faults:
-        return InputError("\n".join(faults))
-    ids, with_photo = masks.turned(mask, image.shape[:2], tag)
-    if ids.shape != image.shape[:2]:
-        return InputError(mismatch(pair, image.shape, ids.shape))
+        return error
+    shape = found.ids.shape
     return Look(
         pair,
-        _file(pair.image.read_bytes(), image.shape, tag),
-        _file(mask_data, ids.shape, mask.tag),
-        mask.labels,
-        with_photo,
-        _specks(ids),
-        pictures.shrunk(image, THUMBNAIL),
-        pictures.shrunk(ids, THUMBNAIL),
+        _file(pair.image.read_bytes(), shape, found.tag),
+        _file(pair.mask.read_bytes(), shape, found.mask_tag),
+        found.labels,
+        found.turned,
+        _specks(found.ids),
+        pictures.shrunk(found.image, THUMBNAIL),
+        pictures.shrunk(found.ids, THUMBNAIL),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,27 @@ from eggseg.pairs import Pair, mismatch
 from eggseg.pictures import MAX_PIXELS, PictureError, fault
 
 
-def read(pair: Pair, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, np.ndarray, Labels]:
-    """A photo (h, w, 3) uint8, its true class ids (h, w) uint8, and what the mask's values came to.
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """A photo with its mask, as they lie on each other."""
 
-    `InputError` says what is wrong with each file, in a line, or that they are of different sizes.
-    """
+    image: np.ndarray
+    """(h, w, 3) uint8, upright."""
+    ids: np.ndarray
+    """(h, w) uint8 class ids."""
+    labels: Labels
+    tag: int
+    """EXIF orientation of the photo, 1 to 8."""
+    mask_tag: int
+    turned: bool
+    """Whether the mask was turned with its photo."""
+
+
+def read(pair: Pair, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Labelled:
+    """A photo and its mask; `InputError` says what is wrong with each file, in a line, or that their sizes differ."""
     faults = []
     try:
-        photo, tag = read_photo(pair.image, max_pixels)
+        image, tag = read_photo(pair.image, max_pixels)
     except InputError as error:
         faults.append(str(error))
     try:
@@ -31,10 +45,10 @@ def read(pair: Pair, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> tuple
         faults.append(fault(pair.mask, error))
     if faults:
         raise InputError("\n".join(faults))
-    ids, _ = masks.turned(mask, photo.shape[:2], tag)
-    if ids.shape != photo.shape[:2]:
-        raise InputError(mismatch(pair, photo.shape, ids.shape))
-    return photo, ids, mask.labels
+    ids, turned = masks.turned(mask, image.shape[:2], tag)
+    if ids.shape != image.shape[:2]:
+        raise InputError(mismatch(pair, image.shape, ids.shape))
+    return Labelled(image, ids, mask.labels, tag, mask.tag, turned)
 
 
 def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, int]:

@@ -45,9 +45,9 @@ class Mask:
 def read(data: bytes, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Mask:
     """The bytes of a mask, in any format that Pillow reads, to class ids; `PictureError` if that cannot be.
 
-    Its values are those that it shows: of 1 to 16 bits, by palette or without, what is transparent on black. Where not
-    all of these are classes, but all that it stores are, it is these: the indices of a palette, or small numbers in 1
-    or 16 bits. Where classes are grey values, a colour is a stray.
+    Its values are those that it shows: of 1 to 16 bits, by palette or without, what is transparent on black. Where
+    what it stores is exact, and leaves fewer pixels unknown, it is that: the indices of a palette, or small numbers in
+    1 or 16 bits. Where classes are grey values, a colour is a stray.
     """
     with opened(io.BytesIO(data), max_pixels) as picture:
         tag = orientation(picture)
@@ -107,10 +107,8 @@ def _several_of_16_bits(data: bytes) -> np.ndarray:
     for scale in (257, 256, 1):
         values, rest = np.divmod(stored, scale)
         if not rest.any() and values.max(initial=0) < COLOR:
-            rgba = cv2.cvtColor(
-                values.astype(np.uint8), cv2.COLOR_BGRA2RGBA if stored.shape[-1] == 4 else cv2.COLOR_BGR2RGB
-            )
-            return np.where(rgba[..., 3:] > 0, rgba[..., :3], 0) if stored.shape[-1] == 4 else rgba
+            pixels = values[..., 2::-1].astype(np.uint8)  # from OpenCV's order
+            return np.where(values[..., 3:] > 0, pixels, 0) if stored.shape[-1] == 4 else pixels
     raise PictureError("has several channels of 16 bits, whose values stand for none of 8")
 
 

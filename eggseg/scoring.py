@@ -41,19 +41,19 @@ def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) 
     classes = len(segmenter.classes)
     counts, boundaries = [], []
     for pair in track(pairs, "measuring"):
-        image, truth, _ = labelled.read(pair, segmenter.classes, segmenter.max_pixels)
-        prediction = segmenter.class_ids(image)
-        counts.append(metrics.confusion(truth, prediction, classes))
-        boundaries.append(metrics.boundary_f1(truth, prediction, classes))
+        found = labelled.read(pair, segmenter.classes, segmenter.max_pixels)
+        prediction = segmenter.class_ids(found.image)
+        counts.append(metrics.confusion(found.ids, prediction, classes))
+        boundaries.append(metrics.boundary_f1(found.ids, prediction, classes))
     return Scores(tuple(pairs), tuple(sessions), np.array(counts), np.array(boundaries), segmenter)
 
 
 def row(scores: Scores, index: int) -> Row:
     """A photo with truth, prediction and its score, for `plots.comparison`."""
     pair = scores.pairs[index]
-    image, truth, _ = labelled.read(pair, scores.segmenter.classes, scores.segmenter.max_pixels)
+    found = labelled.read(pair, scores.segmenter.classes, scores.segmenter.max_pixels)
     dice = metrics.mean(metrics.dice(scores.counts[index])[1:])
-    return image, truth, scores.segmenter.class_ids(image), f"{printable(pair.name)}  Dice {dice:.2f}"
+    return found.image, found.ids, scores.segmenter.class_ids(found.image), f"{printable(pair.name)}  Dice {dice:.2f}"
 
 
 def report(scores: Scores, classes: ClassTable) -> dict[str, Any]:

@@ -99,34 +99,24 @@ class Batcher:
             requests = [await self.waiting.get()]
             while not self.waiting.empty() and sum(len(photos) for photos, _ in requests) < self.batch:
                 requests.append(self.waiting.get_nowait())
-            try:
-                await self._answer(requests)
-            except Exception as error:
-                if len(requests) == 1:
-                    _fail(requests[0], error)
-                    continue
-                # One of them cannot be answered: each by itself, so that it spoils no other's answer.
-                for request in requests:
-                    await self._answer_alone(request)
+            await self._answer(requests)
 
     async def _answer(self, requests: list[Request]) -> None:
-        found = await asyncio.to_thread(self.predict, [photo for photos, _ in requests for photo in photos])
+        try:
+            found = await asyncio.to_thread(self.predict, [photo for photos, _ in requests for photo in photos])
+        except Exception as error:
+            if len(requests) == 1:
+                if not requests[0][1].done():
+                    requests[0][1].set_exception(error)
+                return
+            # One of them cannot be answered: each by itself, so that it spoils no other's answer.
+            for request in requests:
+                await self._answer([request])
+            return
         for photos, answers in requests:
             own, found = found[: len(photos)], found[len(photos) :]
             if not answers.done():  # who asked may be gone
                 answers.set_result(own)
-
-    async def _answer_alone(self, request: Request) -> None:
-        try:
-            await self._answer([request])
-        except Exception as error:
-            _fail(request, error)
-
-
-def _fail(request: Request, error: Exception) -> None:
-    _, answers = request
-    if not answers.done():
-        answers.set_exception(error)
 
 
 def app(segmenter: Segmenter, settings: Settings) -> FastAPI:

@@ -79,8 +79,9 @@ def read(
                     raise InputError(mismatch(pair, whole, of_mask))
             except tf.errors.OpError:
                 # Neither a damaged file nor a format that the graph does not know comes so far.
-                photo, ids, labels[i] = labelled.read(pair, classes, max_pixels)
-                square, whole = _squared(tf.constant(photo), tf.constant(ids[..., None]), size), photo.shape[:2]
+                found = labelled.read(pair, classes, max_pixels)
+                square = _squared(tf.constant(found.image), tf.constant(found.ids[..., None]), size)
+                labels[i], whole = found.labels, found.ids.shape
         except InputError as error:
             labels.pop(i, None)
             faults += str(error).splitlines()
@@ -89,7 +90,7 @@ def read(
         good.append(pair)
         present = frozenset(int(c) for c in np.flatnonzero(labels[i].class_pixels))
         photos.append(Photo(pair.name, (whole[1], whole[0]), present))
-    in_order = tuple(found for _, found in sorted(labels.items()))
+    in_order = tuple(of for _, of in sorted(labels.items()))
     return Squares(pixels[: len(good)], tuple(good), tuple(photos), in_order, tuple(faults))
 
 

@@ -43,9 +43,13 @@ def run(config: Config) -> dict[str, Any]:
     cache = None if in_memory else folder / "squares.npy"
     squares = read(found, config.image_size, classes, cache, config.max_pixels)
     labels = {photo.name: of for photo, of in zip(squares.photos, squares.labels, strict=True)}
-    _audit(
-        findings.of_pairs(missing) + findings.of_faults(squares.faults) + findings.of_labels(labels, classes), config
-    )
+    told = findings.of_pairs(missing) + findings.of_faults(squares.faults) + findings.of_labels(labels, classes)
+    try:
+        _audit(told, config)
+    except InputError:
+        if cache:
+            cache.unlink()
+        raise
     found = list(squares.pairs)
     if not found:
         raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")

@@ -18,15 +18,15 @@ from typing import Any, Literal
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
+import sending  # noqa: E402
 import tyro  # noqa: E402
-from sending import FRAMEWORK, send, tags  # noqa: E402
 
 from eggseg import cli  # noqa: E402
 from eggseg.errors import InputError  # noqa: E402
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(sending.Settings):
     """Serve a model: on a machine of its own (realtime), on demand (serverless), or for all photos of a bucket
     (batch)."""
 
@@ -34,22 +34,10 @@ class Settings:
     """A real-time endpoint costs as long as it is there, a serverless one by the request, batch while it runs."""
     model: tyro.conf.Positional[str]
     """model.tar.gz of a training job, s3://...; or a run folder of this machine, which is packed and uploaded."""
-    role: str
-    """Role that the endpoint takes on: its ARN, or its name."""
-    region: str | None = None
-    """Region; the default is that of your AWS configuration."""
-    bucket: str | None = None
-    """Bucket for a model that is uploaded; the default is SageMaker's own of your account."""
-    prefix: str = "eggseg"
-    """Where in the bucket."""
     name: str = "eggseg"
     """Name of the endpoint, or what the name of the batch job begins with."""
     instance_type: str = "ml.c6i.xlarge"
     """Machine, of realtime and batch; bfloat16 needs ml.c7i or ml.m7i."""
-    instance_count: int = 1
-    """Machines."""
-    image_uri: str | None = None
-    """Image that serves; without it AWS's for TensorFlow."""
     photos: str | None = None
     """Of batch: the photos, s3://BUCKET/PREFIX."""
     masks: str | None = None
@@ -58,12 +46,6 @@ class Settings:
     """Of serverless: memory, MB."""
     concurrency: int = 5
     """Of serverless: requests that are worked on at a time."""
-    tags: tuple[str, ...] = ()
-    """KEY=VALUE, as often as you like."""
-    wait: bool = False
-    """Stay until the endpoint is there, or the batch is done."""
-    dry_run: bool = False
-    """Check and print the requests, and send nothing."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,7 +62,7 @@ def run(settings: Settings) -> int:
         def start(session: Any, rehearsing: bool) -> None:
             _start(session, settings, archive, wait=settings.wait and not rehearsing)
 
-        region = send(start, settings.region, settings.bucket, dry_run=settings.dry_run)
+        region = sending.send(start, settings)
     if not settings.dry_run:
         print(f"started {settings.kind} {settings.name} in {region}")
     return 0
@@ -108,11 +90,11 @@ def _start(session: Any, settings: Settings, archive: Path | None, *, wait: bool
     model = TensorFlowModel(
         data,
         settings.role,
-        framework_version=FRAMEWORK["framework_version"],
+        framework_version=sending.FRAMEWORK["framework_version"],
         image_uri=settings.image_uri,
         sagemaker_session=session,
     )
-    shared: dict[str, Any] = {"tags": tags(settings.tags), "wait": wait}
+    shared: dict[str, Any] = {"tags": sending.tags(settings.tags), "wait": wait}
     if settings.kind == "realtime":
         where = {"initial_instance_count": settings.instance_count, "instance_type": settings.instance_type}
         model.deploy(**where, endpoint_name=settings.name, **shared)
@@ -127,7 +109,7 @@ def _start(session: Any, settings: Settings, archive: Path | None, *, wait: bool
             output_path=settings.masks,
             accept="image/png",
             max_payload=32,  # MB, as the handler takes
-            tags=tags(settings.tags),
+            tags=sending.tags(settings.tags),
         )
         transformer.base_transform_job_name = settings.name
         transformer.transform(settings.photos, content_type="application/x-image", wait=wait, logs=wait)

@@ -20,8 +20,8 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
+import sending  # noqa: E402
 import tyro  # noqa: E402
-from sending import FRAMEWORK, send, tags  # noqa: E402
 
 from eggseg import cli  # noqa: E402
 from eggseg.classes import EGGS_AND_PANS, ClassTable  # noqa: E402
@@ -46,20 +46,12 @@ SEARCHED = {"learning_rate": (5e-4, 5e-3, "Logarithmic"), "dice": (0.25, 2.0, "A
 """What `--tune` searches: from, to, and on which scale."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(sending.Settings):
     """Start a training job on SageMaker. Settings of eggseg.train stand behind `--`."""
 
     data: tyro.conf.Positional[str]
     """Folder with images/ and masks/: s3://BUCKET/PREFIX, or one of this machine, which is uploaded."""
-    role: str
-    """Role that the job takes on: its ARN, or its name."""
-    region: str | None = None
-    """Region; the default is that of your AWS configuration."""
-    bucket: str | None = None
-    """Bucket for code, data and results; the default is SageMaker's own of your account."""
-    prefix: str = "eggseg"
-    """Where in the bucket."""
     instance_type: str = "ml.g5.xlarge"
     """Machine; this one has a GPU with 24 GB."""
     volume_size: int = 50
@@ -80,16 +72,10 @@ class Settings:
     """Security groups in that VPC."""
     kms_key: str | None = None
     """Key that encrypts disk and results."""
-    tags: tuple[str, ...] = ()
-    """KEY=VALUE, as often as you like."""
     tune: int = 0
     """Search learning rate, Dice weight and augmentation with so many jobs, by val_miou."""
     tune_parallel: int = 2
     """Jobs of the search that run at a time."""
-    wait: bool = False
-    """Stay, and show the job's log, until it ends."""
-    dry_run: bool = False
-    """Check and print the whole request, and send nothing."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,7 +98,7 @@ def run(settings: Settings, config: Config) -> int:
         def start(session: Any, rehearsing: bool) -> None:
             _start(session, settings, config, folder, name, wait=settings.wait and not rehearsing)
 
-        region = send(start, settings.region, settings.bucket, dry_run=settings.dry_run)
+        region = sending.send(start, settings)
     if not settings.dry_run:
         print(f"started {_tuning_name(name) if settings.tune else name} in {region}")
     return 0
@@ -193,10 +179,10 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         source_dir=str(folder),
         role=settings.role,
         instance_type=settings.instance_type,
-        instance_count=1,
+        instance_count=settings.instance_count,
         volume_size=settings.volume_size,
         image_uri=settings.image_uri,
-        **FRAMEWORK,
+        **sending.FRAMEWORK,
         hyperparameters=hyperparameters(config),
         metric_definitions=metrics,
         base_job_name=settings.job_name,
@@ -210,7 +196,7 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         security_group_ids=list(settings.security_group_ids) or None,
         volume_kms_key=settings.kms_key,
         output_kms_key=settings.kms_key,
-        tags=tags(settings.tags),
+        tags=sending.tags(settings.tags),
         disable_profiler=True,
         debugger_hook_config=False,
         sagemaker_session=session,
@@ -228,7 +214,7 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         max_parallel_jobs=min(settings.tune, settings.tune_parallel),
         objective_type="Maximize",
         base_tuning_job_name=settings.job_name,
-        tags=tags(settings.tags),
+        tags=sending.tags(settings.tags),
     )
     tuner.fit({"training": data}, wait=wait, job_name=_tuning_name(name))
 

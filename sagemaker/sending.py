@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -25,7 +26,33 @@ QUIET = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"Teleme
 """The SDK's configuration: it reports to nobody what it was used for."""
 
 
-def send(start: Callable[[Any, bool], None], region: str | None, bucket: str | None, *, dry_run: bool) -> str:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every request needs."""
+
+    role: str
+    """Role that it works under: its ARN, or its name."""
+    region: str | None = None
+    """Region; the default is that of your AWS configuration."""
+    bucket: str | None = None
+    """Bucket for what is uploaded and for results; the default is SageMaker's own of your account."""
+    prefix: str = "eggseg"
+    """Where in the bucket."""
+    instance_type: str
+    """Machine."""
+    instance_count: int = 1
+    """Machines."""
+    image_uri: str | None = None
+    """Image of your own; without it AWS's for TensorFlow."""
+    tags: tuple[str, ...] = ()
+    """KEY=VALUE, as often as you like."""
+    wait: bool = False
+    """Stay until it is done, and show its log."""
+    dry_run: bool = False
+    """Check and print what would be sent, and send nothing."""
+
+
+def send(start: Callable[[Any, bool], None], settings: Settings) -> str:
     """Call `start(session, rehearsing)`, first with a session that sends nothing; the region.
 
     `InputError` says what the service would refuse, before anything was sent, or did refuse. A dry run ends with the
@@ -36,11 +63,13 @@ def send(start: Callable[[Any, bool], None], region: str | None, bucket: str | N
 
     import sagemaker
 
-    region = region or boto3.Session().region_name
+    region = settings.region or boto3.Session().region_name
     if not region:
         raise InputError("there is no region in your AWS configuration: --region says which")
     rehearsal = Rehearsal(region)
-    session = sagemaker.Session(rehearsal.session, default_bucket=bucket or rehearsal.bucket, sagemaker_config=QUIET)
+    session = sagemaker.Session(
+        rehearsal.session, default_bucket=settings.bucket or rehearsal.bucket, sagemaker_config=QUIET
+    )
     # Where it would be, without reading it: data sets are large.
     session.upload_data = lambda path, bucket, key_prefix: f"s3://{bucket}/{key_prefix}/{_name_if_file(path)}".rstrip(
         "/"
@@ -55,11 +84,13 @@ def send(start: Callable[[Any, bool], None], region: str | None, bucket: str | N
     wrong = [fault for name, request in made for fault in faults(session.sagemaker_client, name, request)]
     if wrong:
         raise InputError("\n".join(wrong))
-    if dry_run:
+    if settings.dry_run:
         print(json.dumps(dict(made), indent=2, default=str))
         return region
     try:
-        real = sagemaker.Session(boto3.Session(region_name=region), default_bucket=bucket, sagemaker_config=QUIET)
+        real = sagemaker.Session(
+            boto3.Session(region_name=region), default_bucket=settings.bucket, sagemaker_config=QUIET
+        )
         start(real, False)
     except (BotoCoreError, ClientError) as error:
         raise InputError(f"AWS refused: {error}") from None

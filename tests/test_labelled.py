@@ -61,7 +61,8 @@ class TestOrientation:
 
     def check(self, folder: Path, tag: int, labels: bytes, expected: np.ndarray) -> None:
         found = pair(folder, self.photo(tag), labels)
-        image, ids, _ = labelled.read(found, EGGS_AND_PANS)
+        read = labelled.read(found, EGGS_AND_PANS)
+        image, ids = read.image, read.ids
         assert image.shape == (HEIGHT, WIDTH, 3)
         assert np.abs(image.astype(int) - ramp()).mean() < 8, "the photo is upright"
         np.testing.assert_array_equal(ids, expected)
@@ -87,14 +88,15 @@ def test_a_mask_whose_own_tag_stands_in_the_way_is_turned_with_its_photo(tmp_pat
     other = 6 if tag < 5 else 1
     photo = tagged(stored(Image.fromarray(ramp()), tag), "JPEG", tag)
     found = pair(tmp_path, photo, tagged(stored(mask(), tag), "PNG", other))
-    np.testing.assert_array_equal(labelled.read(found, EGGS_AND_PANS)[1], snapped(mask()))
+    np.testing.assert_array_equal(labelled.read(found, EGGS_AND_PANS).ids, snapped(mask()))
 
 
 def test_photos_and_masks_that_the_graph_does_not_know_go_through_pillow(tmp_path):
     found = pair(
         tmp_path, encoded(Image.fromarray(ramp()), "WEBP", lossless=True), encoded(mask(), "TIFF"), "a.webp", "a.tif"
     )
-    image, ids, labels = labelled.read(found, EGGS_AND_PANS)
+    both = labelled.read(found, EGGS_AND_PANS)
+    image, ids, labels = both.image, both.ids, both.labels
     np.testing.assert_array_equal(image, ramp())
     np.testing.assert_array_equal(ids, snapped(mask()))
     assert labels.class_pixels == (37 * 21 - 4 - 120, 120, 4)

@@ -173,7 +173,7 @@ def test_the_code_of_a_job_is_complete(tmp_path: Path) -> None:
     classes = tmp_path / "mine.json"
     classes.write_text('[{"name": "table", "value": 0}, {"name": "spoon", "value": 9}]')
     config = Config(classes=classes)
-    settings = launch.Settings("s3://a/b", ROLE)
+    settings = launch.Settings(data="s3://a/b", role=ROLE)
     assert launch.hyperparameters(config)["classes"] == "classes.json"
     assert "val_iou_spoon" in {row["Name"] for row in launch.metric_definitions(config)}
     with launch._code(settings, config) as folder:
@@ -185,7 +185,7 @@ def test_the_code_of_a_job_is_complete(tmp_path: Path) -> None:
         with tarfile.open(tmp_path / "code.tar.gz", "w:gz") as archive:
             archive.add(folder, "code")
     assert (tmp_path / "code.tar.gz").stat().st_size < 1_000_000
-    own = launch.Settings("s3://a/b", ROLE, image_uri="own")
+    own = launch.Settings(data="s3://a/b", role=ROLE, image_uri="own")
     with launch._code(own, Config()) as folder:
         assert {path.name for path in folder.iterdir()} == {"entry.py", "inference.py"}
 

@@ -73,9 +73,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, chosen: Sequence[tuple[Pair, str]]) -> Iterator[tuple[str, dict[str, Any]]]:
         classes = self.builder_config.classes
         for pair, session in chosen:
-            image, ids, _ = labelled.read(pair, classes)
-            mask = classes.paint_with_void(ids)[..., None]
-            yield pair.name, {"image": image, "segmentation_mask": mask, "name": pair.name, "session": session}
+            found = labelled.read(pair, classes)
+            mask = classes.paint_with_void(found.ids)[..., None]
+            yield pair.name, {"image": found.image, "segmentation_mask": mask, "name": pair.name, "session": session}
 
     def _photo(self, pair: Pair) -> Photo:
         try:
