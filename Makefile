@@ -86,7 +86,7 @@ bench: .venv/installed  ## measure speed, on an idle machine, into benchmarks/RE
 	-$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@mkdir -p build
 	@{ printf '# How fast it is\n\nWritten by `make bench`. '; $(BIN)/python benchmarks/machine.py; \
-		for name in predict_speed train_speed data_speed; do \
+		for name in predict_speed train_speed data_speed worker_speed; do \
 			printf '\n## `python benchmarks/%s.py`\n\n' $$name; \
 			TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python benchmarks/$$name.py; \
 		done; } > build/bench.md

@@ -138,7 +138,7 @@ class RunRecorder(keras.callbacks.Callback):
         return {f"{group}/{i}": v for group, variables in groups.items() for i, v in enumerate(variables)}
 
     def _save_checkpoint(self) -> None:
-        arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        arrays = {name: tf.convert_to_tensor(variable).numpy() for name, variable in self._variables().items()}
         seconds = self.before + time.perf_counter() - self.begun
         arrays["record"] = np.array(json.dumps({"rows": self.rows, "seconds": seconds}))
         with replacing(self.folder / CHECKPOINT) as temporary, temporary.open("wb") as file:

@@ -98,7 +98,7 @@ class Config:
     epochs: int = 40
     """Passes over the training photos."""
     batch_size: int = 8
-    """Photos in a step, over all GPUs together."""
+    """Photos in a step, over all GPUs of all machines together."""
     learning_rate: float = 2e-3
     """Highest learning rate of AdamW, per step."""
     weight_decay: float = 1e-2
@@ -122,6 +122,9 @@ class Config:
     """Precision of the network's arithmetic in training; auto takes what the hardware is fast at."""
     cache: Literal["auto", "memory", "disk"] = "auto"
     """Where the decoded squares are kept; auto is memory where they take at most half of what is free."""
+    distribution: Literal["auto", "one", "multi_worker"] = "auto"
+    """Whether to train together with other machines: auto where TF_CONFIG names several, multi_worker only then, or
+    one."""
     num_gpus: int = field(default_factory=lambda: int(os.environ.get("SM_NUM_GPUS", "-1")))
     """GPUs to train on; -1 takes all there are, 0 the processor."""
 
@@ -182,5 +185,5 @@ class Config:
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a run's settings, as JSON values, that a run which goes on from it must share."""
     places = {"data_dir", "output_dir", "export_dir", "model_dir", "init"}
-    free = places | {"overwrite", "resume", "profile", "fold", "audit", "tta", "cache", "num_gpus"}
+    free = places | {"overwrite", "resume", "profile", "fold", "audit", "tta", "cache", "distribution", "num_gpus"}
     return {name: value for name, value in settings.items() if name not in free}

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from eggseg import augment
+from eggseg.classes import VOID
 from eggseg.squares import Squares
 
 
@@ -16,17 +17,19 @@ def train_batches(
     indices: Sequence[int],
     *,
     batch_size: int,
+    steps: int | None = None,
     seed: int,
     strength: float,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """Endless batches of augmented ((b, size, size, 3) float32 in 0..255, (b, size, size) uint8 class ids).
 
-    An epoch is `len(indices) // batch_size` batches. Its order and every augmentation are functions of (seed, epoch,
+    An epoch is `steps` batches, or all that are full. Its order and every augmentation are functions of (seed, epoch,
     photo), so that a run begun at `first_epoch` sees what an uninterrupted run would have seen.
     """
-    size = squares.pixels.shape[1]
-    whole = len(indices) // batch_size * batch_size  # those left over differ from epoch to epoch
+    size = squares.size
+    # Those left over differ from epoch to epoch.
+    whole = batch_size * (len(indices) // batch_size if steps is None else steps)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         # Shuffle indices, not pixels: no buffer to fill.
@@ -45,21 +48,35 @@ def train_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def plain_batches(squares: Squares, indices: Sequence[int], *, batch_size: int) -> tf.data.Dataset:
-    """One pass over the photos as they are, in order, in batches like those of `train_batches`."""
+def plain_batches(
+    squares: Squares, indices: Sequence[int], *, batch_size: int, steps: int | None = None, weight: float | None = None
+) -> tf.data.Dataset:
+    """One pass over the photos as they are, in order, in `steps` full batches like those of `train_batches`.
 
-    def plain(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    Blank photos, without a known pixel, fill up the last. So that the mean of a loss over all is the mean over the
+    photos, these come with a `weight`, (b,) float32: by default, how many there are with the blank ones for each.
+    """
+    if steps is None:
+        steps = -(-len(indices) // batch_size)
+    slots = steps * batch_size
+    each = slots / len(indices) if weight is None else weight
+
+    def plain(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image, ids = _square(squares, index)
-        return tf.cast(image, tf.float32), ids
+        return tf.cast(image, tf.float32), ids, tf.constant(each, tf.float32)
 
+    shape = (squares.size, squares.size)
+    blank = tf.zeros((*shape, 3)), tf.fill(shape, tf.constant(VOID, tf.uint8)), tf.constant(0.0)
+    blanks = tf.data.Dataset.from_tensors(blank).repeat(slots - len(indices))
     one_by_one = tf.data.Dataset.from_tensor_slices(tf.constant(indices, tf.int64))
-    return one_by_one.map(plain, tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    photos = one_by_one.map(plain, tf.data.AUTOTUNE).concatenate(blanks)
+    return photos.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def _square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The photo (size, size, 3) and the class ids (size, size) at `index`, uint8."""
-    square = tf.numpy_function(squares.pixels.__getitem__, [index], tf.uint8, stateful=False)
-    square = tf.ensure_shape(square, squares.pixels.shape[1:])
+    square = tf.numpy_function(squares.at, [index], tf.uint8, stateful=False)
+    square = tf.ensure_shape(square, (squares.size, squares.size, 4))
     return square[..., :3], square[..., 3]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections
-import itertools
 import multiprocessing
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 
 import numpy as np
@@ -18,34 +18,44 @@ AHEAD = 32
 
 
 def train_batches(
-    count: int, size: int, *, batch_size: int, seed: int, strength: float, first_epoch: int = 0
+    size: int,
+    *,
+    batch_size: int,
+    steps: int,
+    seed: int,
+    strength: float,
+    first_epoch: int = 0,
+    worker: int = 0,
+    workers: int = 1,
 ) -> tf.data.Dataset:
     """Endless batches like those of `data.train_batches`, each scene a place of its own.
 
-    An epoch is `count // batch_size` of them. Scene and augmentation are functions of the seed and of how many scenes
-    went before, so that a run begun at `first_epoch` sees what an uninterrupted run would have seen.
+    An epoch is `steps` of them. Scene and augmentation are functions of the seed and of how many scenes went before, so
+    that a run begun at `first_epoch` sees what an uninterrupted run would have seen. Of several workers each sees every
+    so manieth scene.
     """
-    first = first_epoch * (count // batch_size) * batch_size
+    numbers = range(first_epoch * steps * batch_size * workers + worker, sys.maxsize, workers)
 
     def augmented(index: tf.Tensor, square: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         draw = augment.draw(tf.stack([tf.cast(seed, tf.int64), index]), size, strength)
         return augment.apply_to_image(draw, square[..., :3]), augment.apply_to_ids(draw, square[..., 3])
 
     drawn = tf.data.Dataset.from_generator(
-        lambda: _drawn(seed, first, size), output_signature=tf.TensorSpec((size, size, 4), tf.uint8)
+        lambda: _drawn(seed, numbers, size), output_signature=tf.TensorSpec((size, size, 4), tf.uint8)
     )
-    batches = drawn.enumerate(first).map(augmented, tf.data.AUTOTUNE, deterministic=True)
+    numbered = tf.data.Dataset.zip(tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step), drawn)
+    batches = numbered.map(augmented, tf.data.AUTOTUNE, deterministic=True)
     return batches.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _drawn(seed: int, first: int, size: int) -> Iterator[np.ndarray]:
-    """The squares of all scenes from `first`, in order, drawn by all processors."""
+def _drawn(seed: int, numbers: Iterable[int], size: int) -> Iterator[np.ndarray]:
+    """The squares of the scenes of these numbers, in order, drawn by all processors."""
     # Spawned, not forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(mp_context=context) as pool:
         ahead: collections.deque[Future[np.ndarray]] = collections.deque()
         try:
-            for index in itertools.count(first):
+            for index in numbers:
                 ahead.append(pool.submit(scenes.square, seed, index, size))
                 if len(ahead) > AHEAD:
                     yield ahead.popleft().result()

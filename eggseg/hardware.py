@@ -34,11 +34,3 @@ def cpu_has_bfloat16() -> bool:
     """Whether the processor says that it has AMX or AVX512 instructions for bfloat16; False where nobody says."""
     info = Path("/proc/cpuinfo")
     return info.exists() and re.search(r"\b(amx_bf16|avx512_bf16)\b", info.read_text()) is not None
-
-
-def strategy(most_gpus: int = -1) -> tf.distribute.Strategy:
-    """Mirrored over several GPUs, else one device."""
-    devices = gpus(most_gpus)
-    if len(devices) > 1:
-        return tf.distribute.MirroredStrategy(devices)
-    return tf.distribute.OneDeviceStrategy(devices[0] if devices else "/cpu:0")

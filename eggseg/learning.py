@@ -12,6 +12,7 @@ import tensorflow as tf
 from eggseg import encoders, hardware
 from eggseg.classes import ClassTable
 from eggseg.config import Config
+from eggseg.distribution import Learner
 from eggseg.model import precision, unet
 from eggseg.objective import IoU, KnownPixelCrossentropy
 
@@ -37,6 +38,8 @@ def learner(config: Config, classes: ClassTable, steps: int) -> keras.Model:
         encoders.freeze(encoder, config.frozen_levels)
         learned = encoder.trainable_variables
     model = _network(config, classes, encoder, policy)
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+        model = Learner(model.input, model.output)
     optimizer = EncoderAdamW(
         WarmupCosine(config.learning_rate, round(config.warmup_epochs * steps), config.epochs * steps),
         weight_decay=config.weight_decay,
@@ -67,6 +70,17 @@ class EncoderAdamW(keras.optimizers.AdamW):
         super().__init__(learning_rate, **options)
         self.encoder, self.rate, self.frozen_steps = list(encoder), rate, frozen_steps
         self.slow: set[int] = set()
+
+    def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
+        """A step along the gradients, summed over all replicas before they are clipped: Keras would clip each one's."""
+        replica = tf.distribute.get_replica_context()
+        if replica and replica.num_replicas_in_sync > 1:
+            grads = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
+        super().apply(grads, trainable_variables)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        """They are."""
+        return grads_and_vars
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         super().build(variables)

@@ -20,6 +20,10 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
         learns = bool(training and self.trainable)
+        if learns and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            # Statistics are those of the whole batch, however many replicas share it; the kernel sees its own part.
+            self.synchronized = True
+            return super().call(inputs, training=True)
         out, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(inputs.shape[-1:]),

@@ -6,6 +6,7 @@ augmentation alone.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ class Squares:
 
     pixels: np.ndarray
     """(n, size, size, 4) uint8: red, green, blue, class id; padding is black and VOID."""
+    held: tuple[int, ...]
+    """Which of the photos these are, in order: all, or the share of one of several workers."""
     pairs: tuple[Pair, ...]
     """Those that could be read."""
     photos: tuple[Photo, ...]
@@ -42,6 +45,15 @@ class Squares:
     """What the values of each mask came to, at its original size."""
     faults: tuple[str, ...] = ()
     """Lines, with the names of their files, that say what is wrong with the others."""
+
+    @property
+    def size(self) -> int:
+        """Side, pixels."""
+        return self.pixels.shape[1]
+
+    def at(self, index: int) -> np.ndarray:
+        """The square (size, size, 4) of a photo that is held here."""
+        return self.pixels[bisect.bisect_left(self.held, index)]
 
 
 def read(
@@ -91,7 +103,8 @@ def read(
         present = frozenset(int(c) for c in np.flatnonzero(labels[i].class_pixels))
         photos.append(Photo(pair.name, (whole[1], whole[0]), present))
     in_order = tuple(of for _, of in sorted(labels.items()))
-    return Squares(pixels[: len(good)], tuple(good), tuple(photos), in_order, tuple(faults))
+    everything = tuple(range(len(good)))
+    return Squares(pixels[: len(good)], everything, tuple(good), tuple(photos), in_order, tuple(faults))
 
 
 def fits_in_memory(pairs: int, size: int) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib.metadata
+import io
 import os
 import platform
 import shutil
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -17,16 +21,30 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import __version__, data, endless, export, findings, hardware, learning, pairs, plots, scoring, synthetic
+from eggseg import (
+    __version__,
+    data,
+    distribution,
+    endless,
+    export,
+    findings,
+    learning,
+    pairs,
+    plots,
+    scoring,
+    shares,
+    synthetic,
+)
 from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
+from eggseg.distribution import Workers
 from eggseg.errors import InputError
 from eggseg.files import read_json, write_bytes, write_json
 from eggseg.findings import Finding
-from eggseg.pairs import Pair
+from eggseg.shares import Share
 from eggseg.split import Method, Photo, Split, one_fold, sessions, split
-from eggseg.squares import Squares, fits_in_memory, read
+from eggseg.squares import Squares, fits_in_memory
 
 VALIDATION_SCENES = 80
 SAMPLES = 8
@@ -34,14 +52,28 @@ SAMPLES = 8
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Train as `config` says, export, measure at original size; the content of metrics.json."""
+    """Train as `config` says, export, measure at original size; the content of metrics.json.
+
+    Of several workers the first one writes the run folder. The others do all the same in a folder that they throw away.
+    """
+    workers = distribution.join(config.distribution, config.num_gpus)
+    if workers.count > 1 and config.folds:
+        raise InputError("several machines train one run together: leave out --folds")
+    with workers.losing_one_is_an_error():
+        if workers.index == 0:
+            return _run(config, workers)
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            return _run(dataclasses.replace(config, output_dir=Path(folder), export_dir=None, resume=True), workers)
+
+
+def _run(config: Config, workers: Workers) -> dict[str, Any]:
     begun = time.perf_counter()
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
     folder = _open_folder(config)
     found, missing = pairs.match(_data(config, folder))
     in_memory = config.cache == "memory" or (config.cache == "auto" and fits_in_memory(len(found), config.image_size))
     cache = None if in_memory else folder / "squares.npy"
-    squares = read(found, config.image_size, classes, cache, config.max_pixels)
+    squares = shares.read(workers, found, config.image_size, classes, cache, config.max_pixels)
     labels = {photo.name: of for photo, of in zip(squares.photos, squares.labels, strict=True)}
     told = findings.of_pairs(missing) + findings.of_faults(squares.faults) + findings.of_labels(labels, classes)
     try:
@@ -50,24 +82,34 @@ def run(config: Config) -> dict[str, Any]:
         if cache:
             cache.unlink()
         raise
-    found = list(squares.pairs)
-    if not found:
+    if not squares.pairs:
         raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")
     parts = _split(config, squares.photos)
-    record = _record(config, classes, found, squares, parts)
+    share = shares.deal(workers, squares, parts, config.batch_size, config.scenes)
+    record = _record(config, classes, squares, parts)
     _check_same_run(folder, record, config)
-    recorder = _begin(config, classes, config.scenes or len(parts.train))
+    recorder = _begin(config, classes, workers, share.steps)
     # Only now: what may go wrong with the settings has not, and an earlier run is not lost for a typing error.
     if not config.resume:
         _clear(folder)
     write_json(folder / CONFIG, record)
     photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(parts.train)} photos"
-    print(f"training on {photos}, validating on {len(parts.val)}, in {record['precision']}")
+    machines = f", on {workers.count} machines" if workers.count > 1 else ""
+    print(f"training on {photos}, validating on {len(parts.val)}, in {record['precision']}{machines}")
 
-    _fit(recorder, config, classes, squares, parts)
+    _fit(recorder, config, classes, squares, share, workers)
     if cache:
         cache.unlink()
+    metrics = _measure(recorder, config, classes, squares, parts, begun) if workers.index == 0 else {}
+    return workers.told_by(0, metrics)
 
+
+def _measure(
+    recorder: RunRecorder, config: Config, classes: ClassTable, squares: Squares, parts: Split, begun: float
+) -> dict[str, Any]:
+    """Export the averaged weights and measure what was exported."""
+    folder = recorder.folder
+    record = read_json(folder / CONFIG)
     network = learning.network(config, classes)
     network.load_weights(folder / AVERAGED)
     saved = folder / "saved_model" / "1"
@@ -77,7 +119,7 @@ def run(config: Config) -> dict[str, Any]:
     if config.export_dir:
         export.save(network, classes, settings, config.export_dir / "1", **how)
 
-    val = [found[i] for i in parts.val]
+    val = [squares.pairs[i] for i in parts.val]
     scores = scoring.score(export.load(saved), val, [record["sessions"][pair.name] for pair in val])
     metrics = scoring.report(scores, classes) | {
         "exported_epoch": recorder.kept + 1,
@@ -128,13 +170,13 @@ def _split(config: Config, photos: Sequence[Photo]) -> Split:
     return split(photos, method, config.val_fraction, config.seed)
 
 
-def _begin(config: Config, classes: ClassTable, photos: int) -> RunRecorder:
-    """The recorder of a run that learns from so many photos an epoch, with its model before the first step."""
+def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int) -> RunRecorder:
+    """The recorder of a run of so many steps an epoch, with its model before the first."""
     keras.utils.set_random_seed(config.seed)
     # So that a resumed run ends as an uninterrupted one; it costs next to nothing on a processor.
     tf.config.experimental.enable_op_determinism()
-    with hardware.strategy(config.num_gpus).scope():
-        model = learning.learner(config, classes, photos // min(config.batch_size, photos))
+    with workers.strategy.scope():
+        model = learning.learner(config, classes, steps)
         if config.init:
             _load_weights(model, config.init)
         recorder = RunRecorder(config.run_dir, AveragedWeights(model, config.ema_decay), config.keep, config.patience)
@@ -142,37 +184,52 @@ def _begin(config: Config, classes: ClassTable, photos: int) -> RunRecorder:
     return recorder
 
 
-def _fit(recorder: RunRecorder, config: Config, classes: ClassTable, squares: Squares, parts: Split) -> None:
-    done = recorder.restore() if config.resume else 0
+def _fit(
+    recorder: RunRecorder, config: Config, classes: ClassTable, squares: Squares, share: Share, workers: Workers
+) -> None:
+    workers.share(recorder.folder / CHECKPOINT)
+    done = recorder.restore()
     if done:
         print(f"going on after epoch {done}")
     if done == config.epochs or recorder.is_exhausted:
         return
-    photos = config.scenes or len(parts.train)
-    batch_size = min(config.batch_size, photos)
-    val = data.plain_batches(squares, parts.val, batch_size=batch_size)
-    logs = recorder.folder / "tensorboard"
-    shown = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
     how: dict[str, Any] = {
-        "batch_size": batch_size, "seed": config.seed, "strength": config.augment, "first_epoch": done
-    }  # fmt: skip
-    recorder.model.fit(
-        endless.train_batches(config.scenes, config.image_size, **how)
-        if config.scenes
-        else data.train_batches(squares, parts.train, **how),
-        validation_data=val,
-        initial_epoch=done,
-        epochs=config.epochs,
-        steps_per_epoch=photos // batch_size,
-        shuffle=False,
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            Pictures(shown, classes, logs / "pictures"),
-            recorder.averaged,
-            recorder,
-            keras.callbacks.TensorBoard(logs, write_graph=False),
-        ],
+        "batch_size": share.batch_size,
+        "steps": share.steps * share.replicas,
+        "seed": config.seed,
+        "strength": config.augment,
+        "first_epoch": done,
+    }
+    if config.scenes:
+        train = endless.train_batches(config.image_size, **how, worker=workers.index, workers=workers.count)
+    else:
+        train = data.train_batches(squares, share.train, **how)
+    val = data.plain_batches(
+        squares,
+        share.val,
+        batch_size=share.batch_size,
+        steps=share.val_steps * share.replicas,
+        weight=share.val_weight,
     )
+    logs = recorder.folder / "tensorboard"
+    images, truth, _ = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
+    with workers.strategy.scope():
+        recorder.model.fit(
+            workers.batches(train),
+            validation_data=workers.batches(val.repeat()),
+            initial_epoch=done,
+            epochs=config.epochs,
+            steps_per_epoch=share.steps,
+            validation_steps=share.val_steps,
+            shuffle=False,
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                Pictures((images, truth), classes, logs / "pictures"),
+                recorder.averaged,
+                recorder,
+                keras.callbacks.TensorBoard(logs, write_graph=False),
+            ],
+        )
 
 
 def _load_weights(model: keras.Model, init: Path) -> None:
@@ -207,18 +264,16 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
-def _record(
-    config: Config, classes: ClassTable, found: Sequence[Pair], squares: Squares, parts: Split
-) -> dict[str, Any]:
+def _record(config: Config, classes: ClassTable, squares: Squares, parts: Split) -> dict[str, Any]:
     """What config.json holds: all that a reader needs to know how the model came to be."""
-    names = [pair.name for pair in found]
+    names = [pair.name for pair in squares.pairs]
     return {
         "settings": config.to_json(),
         "classes": classes.to_json(),
         "split": {"train": [names[i] for i in parts.train], "val": [names[i] for i in parts.val]},
         "sessions": dict(zip(names, sessions(squares.photos), strict=True)),
         "precision": learning.arithmetic(config),
-        "fingerprint": pairs.fingerprint(found),
+        "fingerprint": pairs.fingerprint(squares.pairs),
         "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
         | {"eggseg": __version__, "python": platform.python_version()},
     }

@@ -90,6 +90,10 @@ def run(settings: Settings, config: Config) -> int:
         raise InputError("--spot keeps the checkpoints of one job, --tune starts several: leave one of them out")
     if bool(settings.subnets) != bool(settings.security_group_ids):
         raise InputError("--subnets and --security_group_ids belong together: expected both or neither")
+    if config.batch_size % max(1, settings.instance_count):
+        raise InputError(
+            f"--batch_size is {config.batch_size}, expected a multiple of the {settings.instance_count} machines"
+        )
     from sagemaker.utils import name_from_base
 
     name = name_from_base(settings.job_name)
@@ -183,6 +187,7 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         volume_size=settings.volume_size,
         image_uri=settings.image_uri,
         **sending.FRAMEWORK,
+        distribution={"multi_worker_mirrored_strategy": {"enabled": True}} if settings.instance_count > 1 else None,
         hyperparameters=hyperparameters(config),
         metric_definitions=metrics,
         base_job_name=settings.job_name,

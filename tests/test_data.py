@@ -13,7 +13,7 @@ def numbered(count: int, size: int = 17) -> Squares:
     """Squares whose every pixel is their own number."""
     pixels = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, size, size, 4)).copy()
     pixels[..., 3] %= 3
-    return Squares(pixels, (), (), ())
+    return Squares(pixels, tuple(range(count)), (), (), ())
 
 
 def epochs(squares: Squares, indices: list[int], count: int, batch_size: int = 3, **options) -> list[list[tuple]]:
@@ -52,7 +52,7 @@ def test_image_and_ids_of_a_batch_are_of_one_photo():
 
 @pytest.mark.parametrize("first", [1, 2, 5])
 def test_a_run_begun_later_sees_what_the_uninterrupted_one_sees(first):
-    squares = Squares(np.random.default_rng(0).integers(0, 3, (8, 17, 17, 4), np.uint8), (), (), ())
+    squares = Squares(np.random.default_rng(0).integers(0, 3, (8, 17, 17, 4), np.uint8), tuple(range(8)), (), (), ())
     options = {"batch_size": 2, "seed": 3, "strength": 1.0}
     whole = epochs(squares, list(range(7)), first + 2, **options)
     later = epochs(squares, list(range(7)), 2, first_epoch=first, **options)
@@ -72,8 +72,8 @@ def test_another_seed_gives_another_order_and_other_augmentations():
 
 def test_plain_batches_are_the_photos_in_order():
     batches = list(data.plain_batches(numbered(16), [3, 1, 15, 2, 8], batch_size=2))
-    assert [image.shape[0] for image, _ in batches] == [2, 2, 1]
-    images, ids = (np.concatenate(part) for part in zip(*batches, strict=True))
+    assert [image.shape[0] for image, *_ in batches] == [2, 2, 2], "one is blank"
+    images, ids, _ = (np.concatenate(part)[:5] for part in zip(*batches, strict=True))
     assert (images.dtype, ids.dtype) == (np.float32, np.uint8)
     assert images.shape[1:] == (17, 17, 3)
     np.testing.assert_array_equal(images[:, 4, 9, 1], [3, 1, 15, 2, 8])

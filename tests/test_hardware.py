@@ -72,16 +72,3 @@ def test_precision_is_of_the_gpus_in_use(machine):
 def test_at_most_so_many_gpus(machine, most, count):
     machine((8, 0), (8, 0), (8, 0))
     assert hardware.gpus(most) == ["/GPU:0", "/GPU:1", "/GPU:2"][:count]
-
-
-def test_without_gpus_the_strategy_is_one_processor(machine):
-    machine()
-    strategy = hardware.strategy()
-    assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
-    assert strategy.num_replicas_in_sync == 1
-
-
-def test_several_gpus_are_mirrored(machine, monkeypatch):
-    machine((8, 0), (8, 0), (8, 0))
-    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda devices: devices)
-    assert hardware.strategy(2) == ["/GPU:0", "/GPU:1"]

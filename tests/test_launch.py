@@ -96,6 +96,13 @@ def test_a_spot_job_has_a_place_for_checkpoints_of_its_own(capsys: pytest.Captur
     assert sent["CheckpointConfig"]["S3Uri"].endswith(f"/eggseg/checkpoints/{sent['TrainingJobName']}")
 
 
+@pytest.mark.parametrize("image", [[], ["--image_uri", "111122223333.dkr.ecr.eu-west-1.amazonaws.com/eggseg:1"]])
+def test_several_machines_train_together(image: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    sent = request(capsys, "--instance_count", "4", *image)
+    assert sent["ResourceConfig"]["InstanceCount"] == 4
+    assert sent["HyperParameters"]["sagemaker_multi_worker_mirrored_strategy_enabled"] == "true"
+
+
 def test_an_image_of_ones_own_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     image = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/eggseg:latest"
     assert request(capsys, "--image_uri", image)["AlgorithmSpecification"]["TrainingImage"] == image
@@ -128,6 +135,8 @@ def test_a_search_varies_what_it_says(capsys: pytest.CaptureFixture[str]) -> Non
             ["--spot", "--max_wait_hours", "1"],
             "MaxWaitTimeInSeconds is 3600, expected at least MaxRuntimeInSeconds, 21600",
         ),
+        (["--instance_count", "3"], "--batch_size is 8, expected a multiple of the 3 machines"),
+        (["--instance_count", "0"], "ResourceConfig.InstanceCount is 0, expected at least 1"),
         (["--tags", "team"], "--tags team: expected KEY=VALUE"),
         (["--tags", *(f"a{i}=b" for i in range(51))], "Tags has 51 entries, expected at most 50"),
         (["--", "--epochs", "0"], "--epochs is 0, expected at least 1"),

@@ -1,0 +1,71 @@
+"""What each of several workers reads, learns from and is tested on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from eggseg import squares
+from eggseg.classes import ClassTable
+from eggseg.distribution import Workers
+from eggseg.errors import InputError
+from eggseg.pairs import Pair
+from eggseg.split import Split
+from eggseg.squares import Squares
+
+
+def read(
+    workers: Workers, pairs: Sequence[Pair], size: int, classes: ClassTable, cache: Path | None, max_pixels: int
+) -> Squares:
+    """`squares.read`, of which each worker does its part: it holds the squares of that, and knows all photos."""
+    names = [pair.name for pair in pairs]
+    if any(theirs != names for theirs in workers.exchange(names)):
+        raise InputError("the workers see different photos: each of them needs all, under the same names")
+    mine = squares.read(pairs[workers.index :: workers.count], size, classes, cache, max_pixels)
+    parts = workers.exchange((mine.photos, mine.labels, mine.faults))
+    found = {photo.name: (photo, labels) for photos, of, _ in parts for photo, labels in zip(photos, of, strict=True)}
+    good = tuple(pair for pair in pairs if pair.name in found)
+    held = {photo.name for photo in mine.photos}
+    return Squares(
+        mine.pixels,
+        tuple(i for i, pair in enumerate(good) if pair.name in held),
+        good,
+        tuple(found[pair.name][0] for pair in good),
+        tuple(found[pair.name][1] for pair in good),
+        tuple(line for *_, faults in parts for line in faults),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """A worker's part of an epoch, in step with the others'."""
+
+    train: tuple[int, ...]
+    """Photos that it learns from, by their index among all."""
+    val: tuple[int, ...]
+    """Photos that it is tested on."""
+    batch_size: int
+    """Photos in a step of each replica."""
+    replicas: int
+    """Of this worker."""
+    steps: int
+    val_steps: int
+    val_weight: float
+    """What a photo counts in the validation loss: blank ones fill up the last batches, and lower the mean."""
+
+
+def deal(workers: Workers, found: Squares, parts: Split, batch_size: int, scenes: int) -> Share:
+    """Each worker learns from, and is tested on, what it holds; or on its part of so many made-up scenes."""
+    replicas = workers.replicas // workers.count
+    if batch_size % workers.replicas:
+        raise InputError(f"--batch_size is {batch_size}, expected a multiple of the {workers.replicas} replicas")
+    held = set(found.held)
+    train, val = (tuple(i for i in part if i in held) for part in (parts.train, parts.val))
+    fewest = scenes // workers.count or min(workers.exchange(len(train)))
+    each = min(batch_size // workers.replicas, fewest // replicas)
+    if not each:
+        raise InputError(f"{scenes or len(parts.train)} photos to train on are too few for {workers.replicas} replicas")
+    val_steps = -(-max(workers.exchange(len(val))) // (each * replicas))
+    slots = val_steps * each * workers.replicas
+    return Share(train, val, each, replicas, fewest // (each * replicas), val_steps, slots / len(parts.val))

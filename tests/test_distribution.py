@@ -1,0 +1,359 @@
+"""Several workers, each a process of its own on this machine, that train one network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import SMALL
+from test_data import numbered
+
+from eggseg import data, distribution, endless, hardware, learning, pairs, shares, squares
+from eggseg.callbacks import CHECKPOINT, HISTORY
+from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.config import Config
+from eggseg.errors import InputError
+from eggseg.split import Split, split
+from eggseg.squares import Squares
+
+WORKER = """
+import sys, numpy as np, tensorflow as tf
+from eggseg import learning, train
+from eggseg.callbacks import RunRecorder
+
+out, kind, *args = sys.argv[1:]
+
+class Steepest(learning.EncoderAdamW):
+    '''Moves every weight by its gradient, clipped to a norm that it exceeds.'''
+    def __init__(self, schedule, **options):
+        super().__init__(schedule, **options | {"global_clipnorm": 0.5, "weight_decay": 0.0})
+    def update_step(self, gradient, variable, rate):
+        self.assign_sub(variable, gradient)
+
+if kind == "gradient":
+    learning.EncoderAdamW = Steepest
+on_epoch_end = RunRecorder.on_epoch_end
+def remember(self, *args):
+    on_epoch_end(self, *args)
+    np.savez(out, **{name: tf.convert_to_tensor(v).numpy() for name, v in self._variables().items()})
+RunRecorder.on_epoch_end = remember
+sys.exit(train.main(args))
+"""
+
+
+def config_of(count: int, index: int, hosts: list[str]) -> str:
+    return json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}})
+
+
+def free_hosts(count: int) -> list[str]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    hosts = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    return hosts
+
+
+class Workers:
+    """Processes that train together; `values[i]` is where worker i keeps its variables after each epoch."""
+
+    def __init__(
+        self,
+        out: Path,
+        count: int,
+        args: list[str],
+        kind: str = "train",
+        *,
+        hosts: list[str] | None = None,
+        prefixes: list[list[str]] | None = None,
+    ) -> None:
+        self.values = [out.with_name(f"{out.name}.{i}.npz") for i in range(count)]
+        self.logs = [out.with_name(f"{out.name}.{i}.log") for i in range(count)]
+        hosts = hosts or free_hosts(count)
+        self.processes = []
+        for i in range(count):
+            environment = {name: v for name, v in os.environ.items() if name != "TF_CONFIG"}
+            if count > 1:
+                environment["TF_CONFIG"] = config_of(count, i, hosts)
+            prefix = prefixes[i] if prefixes else []
+            command = [
+                *prefix,
+                sys.executable,
+                "-c",
+                WORKER,
+                str(self.values[i]),
+                kind,
+                "--output_dir",
+                str(out),
+                *args,
+            ]
+            with self.logs[i].open("w") as log:
+                self.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+
+    def wait(self) -> list[int]:
+        return [process.wait(timeout=300) for process in self.processes]
+
+    def finish(self) -> list[dict[str, np.ndarray]]:
+        """The variables that each ends with."""
+        assert self.wait() == [0] * len(self.processes), "\n".join(log.read_text()[-3000:] for log in self.logs)
+        return [dict(np.load(path)) for path in self.values]
+
+
+def command(data_dir: Path, *args: str) -> list[str]:
+    return ["--data_dir", str(data_dir), *SMALL, "--split", "random", *args]
+
+
+def rows(run: Path) -> list[dict[str, float]]:
+    found = csv.DictReader((run / HISTORY).read_text().splitlines())
+    return [{name: float(value) for name, value in row.items()} for row in found]
+
+
+@pytest.fixture(scope="module")
+def even(data_dir: Path) -> list[str]:
+    """Settings under which two workers hold as many photos to train on, and one step sees all of these."""
+    photos = squares.read(pairs.match(data_dir)[0], 48, EGGS_AND_PANS).photos
+    for seed in range(50):
+        train = split(photos, "random", 0.2, seed).train
+        if 2 * sum(i % 2 for i in train) == len(train):
+            return [*command(data_dir), "--seed", str(seed), "--batch_size", str(len(train))]
+    raise AssertionError("no seed deals the photos evenly")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(even: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three epochs of two workers; their variables lie beside the run."""
+    out = tmp_path_factory.mktemp("workers") / "run"
+    Workers(out, 2, [*even, "--epochs", "3"]).finish()
+    return out
+
+
+def variables(run: Path, worker: int) -> dict[str, np.ndarray]:
+    return dict(np.load(f"{run}.{worker}.npz"))
+
+
+@pytest.mark.full
+def test_the_first_step_of_two_is_that_of_one(even: list[str], tmp_path: Path) -> None:
+    args = [*even, "--epochs", "1", "--ema_decay", "0"]
+    (one,) = Workers(tmp_path / "one", 1, args, "gradient").finish()
+    two, _ = Workers(tmp_path / "two", 2, args, "gradient").finish()
+    config = Config.from_args([*args, "--output_dir", str(tmp_path)])
+    keras.utils.set_random_seed(config.seed)
+    before = [np.array(weight) for weight in learning.learner(config, EGGS_AND_PANS, 1).trainable_variables]
+    names = [f"model/{i}" for i, w in enumerate(learning.learner(config, EGGS_AND_PANS, 1).variables) if w.trainable]
+    gradients = [
+        np.concatenate([(w - values[name]).ravel() for w, name in zip(before, names, strict=True)])
+        for values in (one, two)
+    ]
+    assert np.linalg.norm(gradients[0]) == pytest.approx(0.5, rel=1e-4), "it is clipped, of both together"
+    assert np.linalg.norm(gradients[1] - gradients[0]) < 1e-5 * np.linalg.norm(gradients[0])
+    losses = [rows(tmp_path / run)[0]["loss"] for run in ("one", "two")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+@pytest.mark.full
+def test_two_workers_learn_what_one_does(even: list[str], uninterrupted: Path, tmp_path: Path) -> None:
+    Workers(tmp_path / "one", 1, [*even, "--epochs", "3"]).finish()
+    alone, together = rows(tmp_path / "one"), rows(uninterrupted)
+    assert len(together) == 3
+    assert together[-1]["val_loss"] == pytest.approx(alone[-1]["val_loss"], rel=0.02)
+    assert together[-1]["val_miou"] == pytest.approx(alone[-1]["val_miou"], abs=0.02)
+    assert (uninterrupted / "saved_model/1/saved_model.pb").exists()
+
+
+@pytest.mark.full
+def test_all_workers_hold_the_same_variables(uninterrupted: Path) -> None:
+    first, second = variables(uninterrupted, 0), variables(uninterrupted, 1)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
+@pytest.mark.full
+def test_workers_that_were_killed_go_on(even: list[str], uninterrupted: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    killed = Workers(out, 2, [*even, "--epochs", "3"])
+    while not (out / CHECKPOINT).exists():
+        assert all(process.poll() is None for process in killed.processes)
+        time.sleep(0.05)
+    for process in killed.processes:
+        process.kill()
+    assert killed.wait() == [-9, -9]
+    done = len(rows(out))
+    assert done < 3, "it was killed too late to say anything"
+    resumed = Workers(out, 2, [*even, "--epochs", "3", "--resume"])
+    first, second = resumed.finish()
+    assert f"going on after epoch {done}" in resumed.logs[0].read_text()
+    whole = variables(uninterrupted, 0)
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+        np.testing.assert_allclose(value, whole[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.full
+def test_only_the_first_worker_writes_and_none_waits_for_one_that_has_ended(
+    even: list[str], uninterrupted: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in uninterrupted.rglob("*")}
+    again = Workers(uninterrupted, 2, [*even, "--epochs", "3"])
+    assert again.wait() == [2, 2]
+    logs = [path.read_text() for path in again.logs]
+    assert f"error: {uninterrupted} holds a run already" in logs[0]
+    assert "error: another worker has ended" in logs[1]
+    assert {path: path.stat().st_mtime_ns for path in uninterrupted.rglob("*")} == before
+
+
+@pytest.mark.full
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="needs root and iproute2")
+def test_workers_meet_over_a_network(even: list[str], tmp_path: Path) -> None:
+    """Each in a network namespace of its own, with nothing but a cable between them."""
+    names, addresses = ("eggseg0", "eggseg1"), ("10.79.0.1", "10.79.0.2")
+    made = [subprocess.run(["ip", "netns", "add", name], check=False).returncode for name in names]
+    if any(made):
+        pytest.skip("network namespaces cannot be made here")
+    try:
+        ip("link", "add", "eggs", "netns", names[0], "type", "veth", "peer", "name", "eggs", "netns", names[1])
+        for name, address in zip(names, addresses, strict=True):
+            for arguments in (
+                ["addr", "add", f"{address}/24", "dev", "eggs"],
+                ["link", "set", "eggs", "up"],
+                ["link", "set", "lo", "up"],
+            ):
+                ip("-n", name, *arguments)
+        prefixes = [["ip", "netns", "exec", name] for name in names]
+        hosts = [f"{address}:8890" for address in addresses]
+        together = Workers(tmp_path / "run", 2, [*even, "--epochs", "1"], hosts=hosts, prefixes=prefixes)
+        first, second = together.finish()
+        np.testing.assert_array_equal(first["model/0"], second["model/0"])
+    finally:
+        for name in names:
+            ip("netns", "delete", name)
+
+
+def ip(*args: str) -> None:
+    subprocess.run(["ip", *args], check=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, (0, 1)),
+        ("", (0, 1)),
+        ("{}", (0, 1)),
+        (config_of(2, 1, ["a:1", "b:1"]), (1, 2)),
+        ('{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "chief", "index": 0}}', (0, 3)),
+        ('{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": "1"}}', (2, 3)),
+        # As SageMaker's toolkit sets it, on one host too.
+        ('{"cluster": {"worker": ["algo-1:8890"]}, "environment": "cloud", "task": {"index": 0, "type": "worker"}}',
+         (0, 1)),
+    ],
+)  # fmt: skip
+def test_the_place_among_the_workers(text: str | None, expected: tuple[int, int]) -> None:
+    assert distribution._cluster(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "TF_CONFIG cannot be understood"),
+        ("[]", "TF_CONFIG cannot be understood"),
+        (config_of(2, 2, ["a:1", "b:1"]), "TF_CONFIG cannot be understood"),
+        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}', "tasks that are ps"),
+    ],
+)
+def test_a_cluster_that_makes_no_sense_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        distribution._cluster(text)
+
+
+def test_several_machines_that_nobody_named_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(InputError, match="needs the variable TF_CONFIG"):
+        distribution.join("multi_worker")
+
+
+def test_without_gpus_there_is_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "gpus", lambda _: [])
+    workers = distribution.join()
+    assert isinstance(workers.strategy, tf.distribute.OneDeviceStrategy)
+    assert (workers.index, workers.count, workers.replicas) == (0, 1, 1)
+
+
+def test_several_gpus_are_mirrored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "gpus", lambda most: ["/GPU:0", "/GPU:1", "/GPU:2"][:most])
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda devices: devices)
+    assert distribution.join("auto", 2).strategy == ["/GPU:0", "/GPU:1"]
+
+
+def test_one_machine_may_leave_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", config_of(2, 1, ["a:1", "b:1"]))
+    workers = distribution.join("one")
+    assert (workers.index, workers.count, workers.replicas) == (0, 1, 1)
+    assert workers.exchange("eggs") == ["eggs"]
+
+
+class Told:
+    """Two workers with so many replicas each, as the second sees them; the first has 6 to train and 3 to test on."""
+
+    index, count = 1, 2
+
+    def __init__(self, replicas: int) -> None:
+        self.replicas = 2 * replicas
+
+    def exchange(self, value: int) -> list[int]:
+        return [{4: 6, 2: 3}[value], value]
+
+
+def test_a_share_is_in_step_with_the_smallest() -> None:
+    parts = Split(train=(0, 1, 2, 3, 4, 5, 6, 7, 8, 9), val=(10, 11, 12, 13, 14))
+    held = Squares(np.zeros((6, 8, 8, 4), np.uint8), (1, 3, 5, 7, 11, 13), (), (), ())
+    share = shares.deal(Told(1), held, parts, 4, 0)  # type: ignore[arg-type]
+    assert (share.train, share.val) == ((1, 3, 5, 7), (11, 13))
+    assert (share.batch_size, share.steps, share.val_steps) == (2, 2, 2)
+    assert share.val_weight == 8 / 5, "eight places for five photos"
+    wide = shares.deal(Told(2), held, parts, 8, 0)  # type: ignore[arg-type]
+    assert (wide.replicas, wide.batch_size, wide.steps, wide.val_steps) == (2, 2, 1, 1)
+    scenes = shares.deal(Told(2), held, parts, 8, 60)  # type: ignore[arg-type]
+    assert (scenes.batch_size, scenes.steps) == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "replicas", "message"),
+    [
+        (5, 1, "--batch_size is 5, expected a multiple of the 2 replicas"),
+        (10, 5, "10 photos to train on are too few for 10 replicas"),
+    ],
+)
+def test_a_share_that_cannot_be_is_an_error(batch_size: int, replicas: int, message: str) -> None:
+    parts = Split(train=tuple(range(10)), val=(11, 13))
+    held = Squares(np.zeros((6, 8, 8, 4), np.uint8), (1, 3, 5, 7, 11, 13), (), (), ())
+    with pytest.raises(InputError, match=message):
+        shares.deal(Told(replicas), held, parts, batch_size, 0)  # type: ignore[arg-type]
+
+
+def test_blank_photos_fill_up_and_leave_the_mean_as_it_is() -> None:
+    batches = list(data.plain_batches(numbered(16), [3, 1, 15], batch_size=2, steps=3).as_numpy_iterator())
+    images, ids, weights = (np.concatenate(part) for part in zip(*batches, strict=True))
+    assert images.shape == (6, 17, 17, 3)
+    np.testing.assert_array_equal(weights, [2, 2, 2, 0, 0, 0])
+    assert (ids[3:] == VOID).all()
+    assert (ids[:3] != VOID).all()
+
+
+def test_workers_draw_the_scenes_of_one_between_them() -> None:
+    settings = {"batch_size": 1, "seed": 3, "strength": 0.6}
+    alone = endless.train_batches(48, **settings, steps=4).take(4).as_numpy_iterator()
+    halves = [endless.train_batches(48, **settings, steps=2, worker=i, workers=2).take(2) for i in range(2)]
+    together = [batch for pair in zip(*halves, strict=True) for batch in pair]
+    for ours, theirs in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])
