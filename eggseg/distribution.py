@@ -48,7 +48,7 @@ class Workers:
             return value
         # Whoever reaches a worker's port may by TensorFlow's own protocol run anything there: pickle adds nothing.
         data = pickle.dumps(value) if self.index == source else b""
-        size = int(self._sum(tf.constant([len(data)], tf.int64)))
+        size = int(self._sum(tf.constant([len(data)], tf.int64))[0])
         words = -(-size // WORD)
         sent = self._sum(tf.constant(np.frombuffer(data.ljust(WORD * words, b"\0"), np.int64)))
         return pickle.loads(sent.numpy().tobytes()[:size])
