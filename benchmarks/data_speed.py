@@ -4,21 +4,21 @@
 
 DATA is a folder with images/ and masks/, `$EGGSEG_DATA/train` if not given; where there are no photos, some are made
 up. The rows are measured in turns, one fresh pass over all files each, with the files in the system's page cache. To
-compare with PyTorch: `pip install -r benchmarks/requirements.txt`. Prints a Markdown table: photos a second by the
-clock and a second of processor time, which other work on the machine disturbs less; ratios are of both, in that order.
+compare with PyTorch: `pip install -r benchmarks/requirements.txt`. Prints a Markdown table: the seconds until the first
+photo is there, which a run pays once (tracing graphs, starting workers), and the photos a second from then on; for
+photos with their masks, photos a second over all.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import itertools
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +39,25 @@ BATCH = 8
 STEP, STEPS = 0.5, 20
 """How long a made-up training step keeps the processor busy, seconds, and how many of them are waited for."""
 
-Seconds = tuple[float, float]
-"""By the clock, and of processor time."""
+Pass = tuple[float, float]
+"""Seconds until the first photo is there, and photos a second from then on."""
 
 
-def timed(work: Callable[[], object]) -> Seconds:
-    start, used = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - start, time.process_time() - used
-
-
-def mapped(paths: list[Path], function: Callable[[tf.Tensor], tf.Tensor]) -> None:
-    """Apply `function` to the bytes of all files, as `squares.read` does, and throw the results away."""
-    names = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
-    for _ in names.map(lambda name: function(tf.io.read_file(name)), num_parallel_calls=tf.data.AUTOTUNE):
+def timed(photos: Iterable[object], count: int) -> Pass:
+    """Take so many photos."""
+    start = time.perf_counter()
+    left = iter(photos)
+    next(left)
+    first = time.perf_counter()
+    for _ in left:
         pass
+    return first - start, (count - 1) / (time.perf_counter() - first)
+
+
+def mapped(paths: list[Path], function: Callable[[tf.Tensor], tf.Tensor]) -> tf.data.Dataset:
+    """`function` applied to the bytes of all files, as `squares.read` does."""
+    names = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
+    return names.map(lambda name: function(tf.io.read_file(name)), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def plain_decode(file: tf.Tensor) -> tf.Tensor:
@@ -63,20 +67,26 @@ def plain_decode(file: tf.Tensor) -> tf.Tensor:
     )
 
 
-def pillow_loader(paths: list[Path], size: int) -> Seconds:
+def pillow_loader(paths: list[Path], size: int) -> Pass:
     script = Path(__file__).with_name("pillow_loader.py")
     args = [sys.executable, str(script), str(size), *map(str, paths)]
-    clock, used = subprocess.run(args, capture_output=True, text=True, check=True).stdout.split()
-    return float(clock), float(used)
+    first, rate = subprocess.run(args, capture_output=True, text=True, check=True).stdout.split()
+    return float(first), float(rate)
 
 
-def passes(found: list[Pair], size: int) -> dict[str, list[Seconds]]:
-    """What a fresh pass over the files takes, in each of the ways in turns."""
-    paths = [pair.image for pair in found]
-    works: dict[str, Callable[[], Seconds]] = {
-        PLAIN: lambda: timed(lambda: mapped(paths, plain_decode)),
-        "eggseg, photos": lambda: timed(lambda: mapped(paths, lambda file: letterbox(decode(file, size), size))),
-        "eggseg, photos and masks": lambda: timed(lambda: read(found, size, EGGS_AND_PANS)),
+def with_masks(found: list[Pair], size: int) -> Pass:
+    start = time.perf_counter()
+    read(found, size, EGGS_AND_PANS)
+    return float("nan"), len(found) / (time.perf_counter() - start)
+
+
+def passes(found: list[Pair], size: int) -> dict[str, list[Pass]]:
+    """A fresh pass over the files, in each of the ways in turns."""
+    paths, count = [pair.image for pair in found], len(found)
+    works: dict[str, Callable[[], Pass]] = {
+        PLAIN: lambda: timed(mapped(paths, plain_decode), count),
+        "eggseg, photos": lambda: timed(mapped(paths, lambda file: letterbox(decode(file, size), size)), count),
+        "eggseg, photos and masks": lambda: with_masks(found, size),
     }
     if importlib.util.find_spec("torch"):
         works[LOADER] = lambda: pillow_loader(paths, size)
@@ -84,22 +94,23 @@ def passes(found: list[Pair], size: int) -> dict[str, list[Seconds]]:
     return {name: [turn[name] for turn in turns] for name in works}
 
 
-def rows(files: str, count: int, times: dict[str, list[Seconds]]) -> list[list[str]]:
-    """Rows of the table: rates, and how many times those of plain decoding and of the DataLoader they are."""
-    rates = {name: count / np.median(seconds, axis=0) for name, seconds in times.items()}  # (2,) each
+def rows(files: str, found: dict[str, list[Pass]]) -> list[list[str]]:
+    """Rows of the table: medians, and how many times the rates of plain decoding and of the DataLoader."""
+    medians = {name: np.median(of, axis=0) for name, of in found.items()}
 
-    def compared(rate: np.ndarray, other: str) -> str:
-        return " / ".join(f"{ratio:.2f}" for ratio in rate / rates[other]) if other in rates else ""
+    def compared(rate: float, other: str) -> str:
+        return f"{rate / medians[other][1]:.2f}" if other in medians else ""
 
     return [
-        [f"{files}, {name}", f"{rate[0]:.0f}", f"{rate[1]:.0f}", compared(rate, PLAIN), compared(rate, LOADER)]
-        for name, rate in rates.items()
+        [
+            f"{files}, {name}",
+            "" if np.isnan(first) else f"{first:.2f}",
+            f"{rate:.0f}",
+            compared(rate, PLAIN),
+            compared(rate, LOADER),
+        ]
+        for name, (first, rate) in medians.items()
     ]
-
-
-def epoch(batches: tf.data.Dataset, count: int) -> None:
-    for _ in itertools.islice(batches, count):
-        pass
 
 
 def waiting(batches: tf.data.Dataset) -> float:
@@ -133,20 +144,22 @@ def main() -> None:
             synthetic.main([str(folder), "--count", "100"])
         found = pairs.find(folder)
         jpegs = [pair for pair in found if pair.image.suffix.lower() != ".png"]
-        shown = rows("all", len(found), passes(found, args.size))
-        shown += rows("JPEG", len(jpegs), passes(jpegs, args.size))
+        shown = rows("all", passes(found, args.size))
+        shown += rows("JPEG", passes(jpegs, args.size))
         squares = read(found, args.size, EGGS_AND_PANS)
 
     everything, steps = list(range(len(found))), len(found) // BATCH
     plain = data.plain_batches(squares, everything, batch_size=BATCH)
     augmented = data.train_batches(squares, everything, batch_size=BATCH, seed=0, strength=1.0)
-    cached = {
-        "as they are": [timed(lambda: epoch(plain, steps)) for _ in range(ROUNDS)],
-        "augmented": [timed(lambda: epoch(augmented, steps)) for _ in range(ROUNDS)],
-    }
-    shown += rows("in memory", steps * BATCH, cached)
+    shown += rows(
+        "in memory",
+        {
+            name: [timed(batches.take(steps).unbatch(), steps * BATCH) for _ in range(ROUNDS)]
+            for name, batches in (("as they are", plain), ("augmented", augmented))
+        },
+    )
     print(f"{len(found)} {'real' if real else 'made-up'} photos, squares of {args.size} pixels.\n")
-    print(table(["", "a second", "a second of processor time", "times plain decoding", "times the DataLoader"], shown))
+    print(table(["", "s until the first", "a second", "times plain decoding", "times the DataLoader"], shown))
     share = waiting(augmented)
     print(f"\nOf a loop with steps of {1000 * STEP:.0f} ms and batches of {BATCH}, {share:.2%} is waiting.")
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import io
-import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -31,19 +28,20 @@ from eggseg import (
     learning,
     pairs,
     plots,
+    runfolder,
     scoring,
     shares,
     synthetic,
 )
 from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.classes import EGGS_AND_PANS, ClassTable
-from eggseg.config import CONFIG, METRICS, Config, decisive
+from eggseg.config import CONFIG, METRICS, Config
 from eggseg.distribution import Workers
 from eggseg.errors import InputError
 from eggseg.files import read_json, write_bytes, write_json
 from eggseg.findings import Finding
 from eggseg.shares import Share
-from eggseg.split import Method, Photo, Split, one_fold, sessions, split
+from eggseg.split import Method, Photo, Split, one_fold, split
 from eggseg.squares import Squares, fits_in_memory
 
 VALIDATION_SCENES = 80
@@ -69,7 +67,7 @@ def run(config: Config) -> dict[str, Any]:
 def _run(config: Config, workers: Workers) -> dict[str, Any]:
     begun = time.perf_counter()
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
-    folder = _open_folder(config)
+    folder = runfolder.opened(config)
     found, missing = pairs.match(_data(config, folder))
     in_memory = config.cache == "memory" or (config.cache == "auto" and fits_in_memory(len(found), config.image_size))
     cache = None if in_memory else folder / "squares.npy"
@@ -86,12 +84,12 @@ def _run(config: Config, workers: Workers) -> dict[str, Any]:
         raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")
     parts = _split(config, squares.photos)
     share = shares.deal(workers, squares, parts, config.batch_size, config.scenes)
-    record = _record(config, classes, squares, parts)
-    _check_same_run(folder, record, config)
+    record = runfolder.record(config, classes, squares, parts)
+    runfolder.check_same_run(folder, record, config)
     recorder = _begin(config, classes, workers, share.steps)
     # Only now: what may go wrong with the settings has not, and an earlier run is not lost for a typing error.
     if not config.resume:
-        _clear(folder)
+        runfolder.clear(folder)
     write_json(folder / CONFIG, record)
     photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(parts.train)} photos"
     machines = f", on {workers.count} machines" if workers.count > 1 else ""
@@ -244,51 +242,3 @@ def _load_weights(model: keras.Model, init: Path) -> None:
             model.load_weights(path)
     except (ValueError, OSError, UserWarning) as error:
         raise InputError(f"--init {path} does not fit this network: {str(error).splitlines()[0]}") from None
-
-
-def _open_folder(config: Config) -> Path:
-    """The run folder, made if need be; `InputError` where it holds a run that nobody said to resume or overwrite."""
-    folder = config.run_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"{folder} cannot be written to")
-    if (folder / CONFIG).exists() and not (config.resume or config.overwrite):
-        raise InputError(f"{folder} holds a run already: --resume goes on with it, --overwrite begins anew")
-    return folder
-
-
-def _clear(folder: Path) -> None:
-    """Forget an earlier run's state; its model stays until the new one takes its place."""
-    for name in (CHECKPOINT, METRICS):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-
-
-def _record(config: Config, classes: ClassTable, squares: Squares, parts: Split) -> dict[str, Any]:
-    """What config.json holds: all that a reader needs to know how the model came to be."""
-    names = [pair.name for pair in squares.pairs]
-    return {
-        "settings": config.to_json(),
-        "classes": classes.to_json(),
-        "split": {"train": [names[i] for i in parts.train], "val": [names[i] for i in parts.val]},
-        "sessions": dict(zip(names, sessions(squares.photos), strict=True)),
-        "precision": learning.arithmetic(config),
-        "fingerprint": pairs.fingerprint(squares.pairs),
-        "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
-        | {"eggseg": __version__, "python": platform.python_version()},
-    }
-
-
-def _check_same_run(folder: Path, record: dict[str, Any], config: Config) -> None:
-    """`InputError` where a run is resumed with other data or other settings than it was begun with."""
-    if not (config.resume and (folder / CHECKPOINT).exists()):
-        return
-    before = read_json(folder / CONFIG)
-    if before["classes"] != record["classes"]:
-        raise InputError(f"{folder} was trained with other classes: use another --output_dir")
-    if before["fingerprint"] != record["fingerprint"]:
-        raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
-    was, now = decisive(before["settings"]), decisive(record["settings"])
-    changed = [f"--{name} was {was.get(name)}, is {value}" for name, value in now.items() if was.get(name) != value]
-    if changed:
-        raise InputError(pairs.summary(changed, f"settings differ from those of the run in {folder}"))
