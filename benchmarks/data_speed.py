@@ -149,8 +149,8 @@ def main() -> None:
         squares = read(found, args.size, EGGS_AND_PANS)
 
     everything, steps = list(range(len(found))), len(found) // BATCH
-    plain = data.plain_batches(squares, everything, batch_size=BATCH)
-    augmented = data.train_batches(squares, everything, batch_size=BATCH, seed=0, strength=1.0)
+    plain = data.plain_batches(squares, everything[: steps * BATCH], batch_size=BATCH, steps=steps, weight=1.0)
+    augmented = data.train_batches(squares, everything, batch_size=BATCH, steps=steps, seed=0, strength=1.0)
     shown += rows(
         "in memory",
         {

@@ -2,9 +2,10 @@
 
     python benchmarks/worker_speed.py [--image_size 400, or any other setting of eggseg.train]
 
-One worker trains on batches of `--batch_size` photos; then two, processes that share this machine's cores, on halves of
-such batches. The second table is computed: from the step of one worker, the bytes of its gradients and the number of
-its batch normalisations, for workers that each have a machine and full batches. Prints Markdown.
+One worker trains on batches of `--batch_size` photos; then one with two replicas, each on half of the processor and of
+the batch, whose batch normalisation takes the moments of all; then two, processes that share the processor. The second
+table is computed: from the step of two replicas, the bytes of the gradients and the number of messages, for workers
+that each have a machine and full batches. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -51,10 +52,20 @@ class Clock(keras.callbacks.Callback):
         self.ends.append(time.perf_counter())
 
 
+def replicas() -> distribution.Workers:
+    """Two halves of this processor, as if they were GPUs."""
+    processor = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+    return distribution.Workers(tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]))
+
+
 def work(config: Config) -> None:
     """Be a worker; the first prints its figures."""
-    workers = distribution.join()
-    size = config.batch_size // workers.count
+    halves = os.environ[PLACE] == "replicas"
+    workers = replicas() if halves else distribution.join(config.distribution, config.num_gpus)
+    size, rest = divmod(config.batch_size, workers.replicas)
+    if rest:
+        raise SystemExit(f"--batch_size is {config.batch_size}, expected a multiple of {workers.replicas}")
     rng = np.random.default_rng(workers.index)
     images = rng.uniform(0, 255, (size, config.image_size, config.image_size, 3)).astype(np.float32)
     truth = rng.integers(0, 3, images.shape[:3], np.uint8)
@@ -74,7 +85,7 @@ def work(config: Config) -> None:
     workers.exchange(None)
 
 
-def measure(count: int) -> dict[str, float]:
+def measure(kind: str, count: int) -> dict[str, float]:
     """The figures of so many workers."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     hosts = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
@@ -83,7 +94,7 @@ def measure(count: int) -> dict[str, float]:
     started = []
     for i in range(count):
         place = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}
-        environment = os.environ | {PLACE: str(i), "TF_CONFIG": json.dumps(place)}
+        environment = os.environ | {PLACE: kind, "TF_CONFIG": json.dumps(place)}
         started.append(subprocess.Popen([sys.executable, *sys.argv], env=environment, stdout=subprocess.PIPE))
     outputs = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
@@ -92,10 +103,11 @@ def measure(count: int) -> dict[str, float]:
 
 
 def computed(step: float, gradients: float, norms: float, workers: int) -> float:
-    """Seconds of a step in a ring of workers: each sends its gradients' sums almost twice, and each norm's moments."""
+    """Seconds of a step in a ring of workers, in which every message goes around twice."""
     hops = 2 * (workers - 1)
-    # Sum, sum of squares and count forward, and as much backward.
-    return step + hops / workers * gradients / NETWORK + (1 + 6 * norms) * hops * LATENCY
+    # The gradients; mean and variance of each norm, and as much on the way back; both halves of five figures.
+    messages = 1 + 4 * norms + 10
+    return step + hops / workers * gradients / NETWORK + messages * hops * LATENCY
 
 
 def main() -> None:
@@ -103,28 +115,29 @@ def main() -> None:
     if PLACE in os.environ:
         work(config)
         return
-    one, two = measure(1), measure(2)
-    rows = [
-        [f"{count}", f"{1000 * found['step']:.0f}", f"{config.batch_size / found['step']:.1f}"]
-        for count, found in ((1, one), (2, two))
-    ]
+    kinds = {"one": ("workers", 1), "one, two replicas": ("replicas", 1), "two": ("workers", 2)}
+    found = {name: measure(*of) for name, of in kinds.items()}
+    rows = [[name, f"{1000 * of['step']:.0f}", f"{config.batch_size / of['step']:.1f}"] for name, of in found.items()]
+    one, halves = found["one"], found["one, two replicas"]
     print(
         f"Network `{config.encoder}` of {config.image_size} pixels, {config.batch_size} photos a step over all "
         f"workers, {one['gradients'] / 1e6:.1f} MB of gradients, {one['norms']:.0f} batch normalisations. Measured, "
         "all workers on this machine's cores:\n"
     )
     print(table(["workers", "ms a step", "photos/s"], rows))
-    counts = (1, 2, 4, 8, 16)
+    counts = (2, 4, 8, 16)
     rows = []
-    for name, step in (("this processor's step", one["step"]), ("a step of 50 ms, as of a GPU", GPU_STEP)):
+    for name, alone, step in (
+        ("this processor's step", one["step"], halves["step"]),
+        ("a step of 50 ms, as of a GPU", GPU_STEP, GPU_STEP),
+    ):
         times = [computed(step, one["gradients"], one["norms"], n) for n in counts]
-        gains = [n * step / seconds for n, seconds in zip(counts, times, strict=True)]
-        rows.append([name, *(f"{gain:.2f}" for gain in gains)])
+        rows.append([name, *(f"{n * alone / seconds:.2f}" for n, seconds in zip(counts, times, strict=True))])
     print(
         f"\nComputed, each worker on a machine of its own with {config.batch_size} photos a step, 25 Gbit/s and "
         f"{LATENCY * 1e6:.0f} µs between them: times the photos/s of one worker.\n"
     )
-    print(table(["", *(f"{n} workers" if n > 1 else "1 worker" for n in counts)], rows))
+    print(table(["", *(f"{n} workers" for n in counts)], rows))
 
 
 if __name__ == "__main__":

@@ -123,8 +123,8 @@ class Config:
     cache: Literal["auto", "memory", "disk"] = "auto"
     """Where the decoded squares are kept; auto is memory where they take at most half of what is free."""
     distribution: Literal["auto", "one", "multi_worker"] = "auto"
-    """Whether to train together with other machines: auto where TF_CONFIG names several, multi_worker only then, or
-    one."""
+    """Whether to train with other machines: auto joins those that TF_CONFIG names, multi_worker fails where it names no
+    other, one trains alone."""
     num_gpus: int = field(default_factory=lambda: int(os.environ.get("SM_NUM_GPUS", "-1")))
     """GPUs to train on; -1 takes all there are, 0 the processor."""
 

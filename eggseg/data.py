@@ -11,25 +11,27 @@ from eggseg import augment
 from eggseg.classes import VOID
 from eggseg.squares import Squares
 
+ENDLESS = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+"""Where it is not said, several workers ask each other before each batch whether it is there."""
+
 
 def train_batches(
     squares: Squares,
     indices: Sequence[int],
     *,
     batch_size: int,
-    steps: int | None = None,
+    steps: int,
     seed: int,
     strength: float,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """Endless batches of augmented ((b, size, size, 3) float32 in 0..255, (b, size, size) uint8 class ids).
 
-    An epoch is `steps` batches, or all that are full. Its order and every augmentation are functions of (seed, epoch,
-    photo), so that a run begun at `first_epoch` sees what an uninterrupted run would have seen.
+    An epoch is `steps` batches, for which the photos must be enough. Its order and every augmentation are functions of
+    (seed, epoch, photo), so that a run begun at `first_epoch` sees what an uninterrupted run would have seen.
     """
     size = squares.size
-    # Those left over differ from epoch to epoch.
-    whole = batch_size * (len(indices) // batch_size if steps is None else steps)
+    whole = steps * batch_size  # those left over differ from epoch to epoch
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         # Shuffle indices, not pixels: no buffer to fill.
@@ -45,29 +47,25 @@ def train_batches(
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
     batches = epochs.map(augmented, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE).apply(ENDLESS)
 
 
 def plain_batches(
-    squares: Squares, indices: Sequence[int], *, batch_size: int, steps: int | None = None, weight: float | None = None
+    squares: Squares, indices: Sequence[int], *, batch_size: int, steps: int, weight: float
 ) -> tf.data.Dataset:
     """One pass over the photos as they are, in order, in `steps` full batches like those of `train_batches`.
 
     Blank photos, without a known pixel, fill up the last. So that the mean of a loss over all is the mean over the
-    photos, these come with a `weight`, (b,) float32: by default, how many there are with the blank ones for each.
+    photos, these come with a `weight`, (b,) float32: how many there are with the blank ones for each.
     """
-    if steps is None:
-        steps = -(-len(indices) // batch_size)
-    slots = steps * batch_size
-    each = slots / len(indices) if weight is None else weight
 
     def plain(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image, ids = _square(squares, index)
-        return tf.cast(image, tf.float32), ids, tf.constant(each, tf.float32)
+        return tf.cast(image, tf.float32), ids, tf.constant(weight, tf.float32)
 
     shape = (squares.size, squares.size)
     blank = tf.zeros((*shape, 3)), tf.fill(shape, tf.constant(VOID, tf.uint8)), tf.constant(0.0)
-    blanks = tf.data.Dataset.from_tensors(blank).repeat(slots - len(indices))
+    blanks = tf.data.Dataset.from_tensors(blank).repeat(steps * batch_size - len(indices))
     one_by_one = tf.data.Dataset.from_tensor_slices(tf.constant(indices, tf.int64))
     photos = one_by_one.map(plain, tf.data.AUTOTUNE).concatenate(blanks)
     return photos.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

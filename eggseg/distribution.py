@@ -18,6 +18,7 @@ import tensorflow as tf
 from eggseg import hardware
 from eggseg.errors import InputError
 
+Distribution = Literal["auto", "one", "multi_worker"]
 Value = TypeVar("Value")
 
 WORD = 8
@@ -53,6 +54,13 @@ class Workers:
         sent = self._sum(tf.constant(np.frombuffer(data.ljust(WORD * words, b"\0"), np.int64)))
         return pickle.loads(sent.numpy().tobytes()[:size])
 
+    def agree(self, facts: Mapping[str, Any]) -> None:
+        """`InputError` that names those of some facts in which the workers differ."""
+        all_facts = self.exchange(dict(facts))
+        differing = sorted({name for one in all_facts for name in one if one[name] != all_facts[0].get(name)})
+        if differing:
+            raise InputError(f"the workers differ in {', '.join(differing)}: each takes the same command and files")
+
     def share(self, path: Path) -> None:
         """Give all workers the first one's file, where it has one."""
         data = self.told_by(0, path.read_bytes() if path.exists() else None)
@@ -85,18 +93,13 @@ class Workers:
         return self.strategy.experimental_local_results(self.strategy.run(of_replica))[0]
 
 
-def join(distribution: Literal["auto", "one", "multi_worker"] = "auto", most_gpus: int = -1) -> Workers:
+def join(distribution: Distribution = "auto", most_gpus: int = -1) -> Workers:
     """Meet the workers that `TF_CONFIG` names, if there are several; otherwise all GPUs of this machine, or one device.
 
     Comes before anything else that TensorFlow does: it opens its connections only then. It waits until all are there.
     """
-    index, count = _cluster(os.environ.get("TF_CONFIG"))
-    if distribution == "multi_worker" and "TF_CONFIG" not in os.environ:
-        raise InputError(
-            "--distribution multi_worker needs the variable TF_CONFIG: "
-            '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
-        )
-    if count > 1 and distribution != "one":
+    index, count = place(distribution)
+    if count > 1:
         if most_gpus >= 0:
             tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:most_gpus], "GPU")
         return Workers(tf.distribute.MultiWorkerMirroredStrategy(), index, count)
@@ -106,19 +109,29 @@ def join(distribution: Literal["auto", "one", "multi_worker"] = "auto", most_gpu
     return Workers(tf.distribute.OneDeviceStrategy(devices[0] if devices else "/cpu:0"))
 
 
-def _cluster(text: str | None) -> tuple[int, int]:
-    """From `TF_CONFIG`, which worker this is, and of how many; a chief is the first of them."""
-    if not text:
-        return 0, 1
+def place(distribution: Distribution = "auto") -> tuple[int, int]:
+    """Which worker this is, and of how many, by `TF_CONFIG`; a chief is the first of them."""
+    text = os.environ.get("TF_CONFIG")
+    index, count = _cluster(text) if text and distribution != "one" else (0, 1)
+    if distribution == "multi_worker" and count == 1:
+        raise InputError(
+            "--distribution multi_worker: the variable TF_CONFIG names no other worker, expected "
+            '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
+        )
+    return index, count
+
+
+def _cluster(text: str) -> tuple[int, int]:
     try:
         config = json.loads(text)
         cluster: Mapping[str, list[str]] = config.get("cluster", {})
-        task = config.get("task", {"type": "worker", "index": 0})
         others = set(cluster) - {"chief", "worker"}
-        tasks = [(kind, i) for kind in ("chief", "worker") for i in range(len(cluster.get(kind, [])))]
         if others:
             raise InputError(f"TF_CONFIG has tasks that are {', '.join(sorted(others))}, expected worker, or chief")
-        return (tasks.index((task["type"], int(task["index"]))), len(tasks)) if tasks else (0, 1)
+        tasks = [(kind, i) for kind in ("chief", "worker") for i in range(len(cluster.get(kind, [])))]
+        if len(tasks) < 2:
+            return 0, 1
+        return tasks.index((config["task"]["type"], int(config["task"]["index"]))), len(tasks)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"TF_CONFIG cannot be understood: {error!r}") from None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from eggseg import efficientnet_lite
@@ -81,6 +82,8 @@ def _bare(name: str, size: int, weights: str | None) -> keras.Model:
             # MobileNetV3 remarks that its weights were learned at 224 pixels; any size will do for features.
             warnings.simplefilter("ignore", UserWarning)
             model = application(include_top=False, weights=source, input_tensor=x)
+    except tf.errors.OpError:  # of another worker that has ended, not of the weights
+        raise
     except Exception as error:  # Keras raises a bare Exception where it cannot download.
         raise InputError(_why(name, size, weights, error)) from None
     features = [model.get_layer(layer).input for layer in halvings]

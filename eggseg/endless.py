@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from eggseg import augment, scenes
+from eggseg.data import ENDLESS
 
 AHEAD = 32
 """Scenes that are drawn before they are needed."""
@@ -45,7 +46,7 @@ def train_batches(
     )
     numbered = tf.data.Dataset.zip(tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step), drawn)
     batches = numbered.map(augmented, tf.data.AUTOTUNE, deterministic=True)
-    return batches.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return batches.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE).apply(ENDLESS)
 
 
 def _drawn(seed: int, numbers: Iterable[int], size: int) -> Iterator[np.ndarray]:

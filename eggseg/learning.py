@@ -50,8 +50,10 @@ def learner(config: Config, classes: ClassTable, steps: int) -> keras.Model:
     )
     # Decay would move the encoder even while it stands still.
     optimizer.exclude_from_weight_decay(var_list=learned, var_names=["gamma", "beta", "bias"])
+    if kind == "float16":
+        optimizer = LossScaling(optimizer)
     model.compile(optimizer, KnownPixelCrossentropy(config.dice), metrics=[IoU(classes)])
-    model.optimizer.build(model.trainable_variables)  # float16 wraps it into one that scales the loss
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -90,6 +92,18 @@ class EncoderAdamW(keras.optimizers.AdamW):
         if self._get_variable_index(variable) in self.slow:
             learning_rate = learning_rate * tf.where(self.iterations < self.frozen_steps, 0.0, self.rate)
         super().update_step(gradient, variable, learning_rate)
+
+
+class LossScaling(keras.optimizers.LossScaleOptimizer):
+    """Keras' own, under which a step whose gradients overflow is left out by all replicas or by none."""
+
+    def check_finite(self, grads: Sequence[tf.Tensor]) -> tf.Tensor:
+        finite = super().check_finite(grads)
+        replica = tf.distribute.get_replica_context()
+        if replica is None or replica.num_replicas_in_sync == 1:
+            return finite
+        overflows = tf.cast(tf.logical_not(finite), tf.float32)
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, overflows) == 0
 
 
 @keras.saving.register_keras_serializable("eggseg")

@@ -20,23 +20,39 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
         learns = bool(training and self.trainable)
+        scale = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(inputs.shape[-1:])
+        offset = tf.convert_to_tensor(self.beta) if self.center else tf.zeros(inputs.shape[-1:])
         if learns and tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            # Statistics are those of the whole batch, however many replicas share it; the kernel sees its own part.
-            self.synchronized = True
-            return super().call(inputs, training=True)
-        out, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(inputs.shape[-1:]),
-            offset=tf.convert_to_tensor(self.beta) if self.center else tf.zeros(inputs.shape[-1:]),
-            mean=[] if learns else tf.convert_to_tensor(self.moving_mean),
-            variance=[] if learns else tf.convert_to_tensor(self.moving_variance),
-            epsilon=self.epsilon,
-            is_training=learns,
-        )
+            values = tf.cast(inputs, tf.float32)
+            mean, variance = _moments_of_all_replicas(values)
+            normal = tf.nn.batch_normalization(values, mean, variance, offset, scale, self.epsilon)
+            out = tf.cast(normal, inputs.dtype)
+        else:
+            out, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=inputs,
+                scale=scale,
+                offset=offset,
+                mean=[] if learns else tf.convert_to_tensor(self.moving_mean),
+                variance=[] if learns else tf.convert_to_tensor(self.moving_variance),
+                epsilon=self.epsilon,
+                is_training=learns,
+            )
         if learns:
             for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(self.momentum * moving + (1 - self.momentum) * now)
         return out
+
+
+def _moments_of_all_replicas(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance, (c,), of (n, h, w, c) float32, of which every replica has as large a part."""
+    replica = tf.distribute.get_replica_context()
+
+    def mean_of(part: tf.Tensor) -> tf.Tensor:
+        return replica.all_reduce(tf.distribute.ReduceOp.MEAN, tf.reduce_mean(part, (0, 1, 2)))
+
+    mean = mean_of(values)
+    # One after the other: the mean of squares less the square of the mean is two large numbers' difference.
+    return mean, mean_of(tf.math.squared_difference(values, mean))
 
 
 def fused(model: keras.Model) -> keras.Model:

@@ -37,7 +37,7 @@ def clear(folder: Path) -> None:
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
-def record(config: Config, classes: ClassTable, squares: Squares, parts: Split) -> dict[str, Any]:
+def record(config: Config, classes: ClassTable, squares: Squares, parts: Split, workers: int) -> dict[str, Any]:
     """What config.json holds: all that a reader needs to know how the model came to be."""
     names = [pair.name for pair in squares.pairs]
     return {
@@ -45,6 +45,7 @@ def record(config: Config, classes: ClassTable, squares: Squares, parts: Split) 
         "classes": classes.to_json(),
         "split": {"train": [names[i] for i in parts.train], "val": [names[i] for i in parts.val]},
         "sessions": dict(zip(names, sessions(squares.photos), strict=True)),
+        "workers": workers,
         "precision": learning.arithmetic(config),
         "fingerprint": pairs.fingerprint(squares.pairs),
         "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
@@ -61,6 +62,8 @@ def check_same_run(folder: Path, now: dict[str, Any], config: Config) -> None:
         raise InputError(f"{folder} was trained with other classes: use another --output_dir")
     if before["fingerprint"] != now["fingerprint"]:
         raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
+    if before.get("workers", 1) != now["workers"]:
+        raise InputError(f"{folder} was trained on {before.get('workers', 1)} machines, not on {now['workers']}")
     was, wanted = decisive(before["settings"]), decisive(now["settings"])
     changed = [f"--{name} was {was.get(name)}, is {value}" for name, value in wanted.items() if was.get(name) != value]
     if changed:

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from eggseg import squares
 from eggseg.classes import ClassTable
 from eggseg.distribution import Workers
@@ -22,7 +24,7 @@ def read(
     names = [pair.name for pair in pairs]
     if any(theirs != names for theirs in workers.exchange(names)):
         raise InputError("the workers see different photos: each of them needs all, under the same names")
-    mine = squares.read(pairs[workers.index :: workers.count], size, classes, cache, max_pixels)
+    mine = squares.read([pairs[i] for i in part(workers, len(pairs))], size, classes, cache, max_pixels)
     parts = workers.exchange((mine.photos, mine.labels, mine.faults))
     found = {photo.name: (photo, labels) for photos, of, _ in parts for photo, labels in zip(photos, of, strict=True)}
     good = tuple(pair for pair in pairs if pair.name in found)
@@ -35,6 +37,12 @@ def read(
         tuple(found[pair.name][1] for pair in good),
         tuple(line for *_, faults in parts for line in faults),
     )
+
+
+def part(workers: Workers, count: int) -> list[int]:
+    """The indices of those of so many files that are a worker's; dealt at random, as names may go by cameras."""
+    order = np.random.default_rng(0).permutation(count) if workers.count > 1 else np.arange(count)
+    return sorted(order[workers.index :: workers.count].tolist())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +73,7 @@ def deal(workers: Workers, found: Squares, parts: Split, batch_size: int, scenes
     fewest = scenes // workers.count or min(workers.exchange(len(train)))
     each = min(batch_size // workers.replicas, fewest // replicas)
     if not each:
-        raise InputError(f"{scenes or len(parts.train)} photos to train on are too few for {workers.replicas} replicas")
+        raise InputError(f"a worker has {fewest} photos to train on, expected one for each of its {replicas} replicas")
     val_steps = -(-max(workers.exchange(len(val))) // (each * replicas))
     slots = val_steps * each * workers.replicas
     return Share(train, val, each, replicas, fewest // (each * replicas), val_steps, slots / len(parts.val))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import shutil
 import sys
@@ -35,7 +36,7 @@ from eggseg import (
 )
 from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.classes import EGGS_AND_PANS, ClassTable
-from eggseg.config import CONFIG, METRICS, Config
+from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.distribution import Workers
 from eggseg.errors import InputError
 from eggseg.files import read_json, write_bytes, write_json
@@ -54,9 +55,9 @@ def run(config: Config) -> dict[str, Any]:
 
     Of several workers the first one writes the run folder. The others do all the same in a folder that they throw away.
     """
+    if config.folds and distribution.place(config.distribution)[1] > 1:
+        raise InputError("several machines train one run together: leave out --folds, or take --distribution one")
     workers = distribution.join(config.distribution, config.num_gpus)
-    if workers.count > 1 and config.folds:
-        raise InputError("several machines train one run together: leave out --folds")
     with workers.losing_one_is_an_error():
         if workers.index == 0:
             return _run(config, workers)
@@ -66,10 +67,14 @@ def run(config: Config) -> dict[str, Any]:
 
 def _run(config: Config, workers: Workers) -> dict[str, Any]:
     begun = time.perf_counter()
+    # Each of them, were it another's, would leave workers waiting for each other or learning apart.
+    workers.agree(decisive(config.to_json()) | {"precision": learning.arithmetic(config)})
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
     folder = runfolder.opened(config)
     found, missing = pairs.match(_data(config, folder))
-    in_memory = config.cache == "memory" or (config.cache == "auto" and fits_in_memory(len(found), config.image_size))
+    in_memory = config.cache == "memory" or (
+        config.cache == "auto" and fits_in_memory(-(-len(found) // workers.count), config.image_size)
+    )
     cache = None if in_memory else folder / "squares.npy"
     squares = shares.read(workers, found, config.image_size, classes, cache, config.max_pixels)
     labels = {photo.name: of for photo, of in zip(squares.photos, squares.labels, strict=True)}
@@ -84,7 +89,8 @@ def _run(config: Config, workers: Workers) -> dict[str, Any]:
         raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")
     parts = _split(config, squares.photos)
     share = shares.deal(workers, squares, parts, config.batch_size, config.scenes)
-    record = runfolder.record(config, classes, squares, parts)
+    record = runfolder.record(config, classes, squares, parts, workers.count)
+    workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
     runfolder.check_same_run(folder, record, config)
     recorder = _begin(config, classes, workers, share.steps)
     # Only now: what may go wrong with the settings has not, and an earlier run is not lost for a typing error.
@@ -177,6 +183,7 @@ def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int) ->
         model = learning.learner(config, classes, steps)
         if config.init:
             _load_weights(model, config.init)
+        workers.agree({"first weights": hashlib.sha256(b"".join(w.numpy().tobytes() for w in model.weights)).digest()})
         recorder = RunRecorder(config.run_dir, AveragedWeights(model, config.ema_decay), config.keep, config.patience)
         recorder.set_model(model)
     return recorder
@@ -210,7 +217,8 @@ def _fit(
         weight=share.val_weight,
     )
     logs = recorder.folder / "tensorboard"
-    images, truth, _ = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
+    shown = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
+    images, truth = (part[shown[2] > 0] for part in shown[:2])
     with workers.strategy.scope():
         recorder.model.fit(
             workers.batches(train),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -28,7 +29,8 @@ def main() -> None:
         # Of all that a job prints, the toolkit takes a line with the name of an exception for its failure's reason.
         sys.exit(f"RuntimeError: {' '.join(str(error).split())}")
     _add_serving_code()
-    if checkpoints.is_dir():
+    hosts = json.loads(os.environ.get("SM_HOSTS", "[]"))
+    if checkpoints.is_dir() and os.environ.get("SM_CURRENT_HOST") in hosts[:1]:
         _keep_pictures(checkpoints)
 
 

@@ -39,6 +39,7 @@ HERE_ONLY = (
     "fold",
     "folds",
     "tfds",
+    "distribution",
 )
 """Settings of training that mean nothing on another machine, or that the job sets itself."""
 
@@ -113,7 +114,7 @@ def _tuning_name(name: str) -> str:
     return name[-32:].lstrip("-")
 
 
-def hyperparameters(config: Config) -> dict[str, Any]:
+def hyperparameters(config: Config, machines: int = 1) -> dict[str, Any]:
     """Settings of training that differ from the defaults; `InputError` where one means nothing on another machine."""
     # In the job a profile comes first and flags overrule it: what differs from both is sent, and the profile's name.
     there = Config().to_json() | PROFILES[config.profile]
@@ -125,6 +126,8 @@ def hyperparameters(config: Config) -> dict[str, Any]:
         raise InputError(
             f"--encoder_weights {config.encoder_weights} is a file of this machine: expected imagenet or none"
         )
+    if machines > 1:
+        changed["distribution"] = "multi_worker"  # so that none trains alone where it does not find the others
     if config.classes:
         changed["classes"] = "classes.json"  # which lies beside the code
     return changed
@@ -188,7 +191,7 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         image_uri=settings.image_uri,
         **sending.FRAMEWORK,
         distribution={"multi_worker_mirrored_strategy": {"enabled": True}} if settings.instance_count > 1 else None,
-        hyperparameters=hyperparameters(config),
+        hyperparameters=hyperparameters(config, settings.instance_count),
         metric_definitions=metrics,
         base_job_name=settings.job_name,
         output_path=f"{base}/jobs",

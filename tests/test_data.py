@@ -19,8 +19,8 @@ def numbered(count: int, size: int = 17) -> Squares:
 def epochs(squares: Squares, indices: list[int], count: int, batch_size: int = 3, **options) -> list[list[tuple]]:
     """The batches of the first `count` epochs."""
     options = {"seed": 0, "strength": 0.0} | options
-    batches = data.train_batches(squares, indices, batch_size=batch_size, **options)
     steps = len(indices) // batch_size
+    batches = data.train_batches(squares, indices, batch_size=batch_size, steps=steps, **options)
     taken = list(itertools.islice(batches.as_numpy_iterator(), count * steps))
     return [taken[i * steps : (i + 1) * steps] for i in range(count)]
 
@@ -30,7 +30,7 @@ def order(epoch: list[tuple]) -> list[int]:
 
 
 def test_training_batches_are_float_images_and_class_ids():
-    batches = data.train_batches(numbered(5), [0, 1, 2], batch_size=3, seed=0, strength=1.0)
+    batches = data.train_batches(numbered(5), [0, 1, 2], batch_size=3, steps=1, seed=0, strength=1.0)
     image, ids = batches.element_spec
     assert (image.shape, image.dtype) == ((3, 17, 17, 3), "float32")
     assert (ids.shape, ids.dtype) == ((3, 17, 17), "uint8")
@@ -71,7 +71,7 @@ def test_another_seed_gives_another_order_and_other_augmentations():
 
 
 def test_plain_batches_are_the_photos_in_order():
-    batches = list(data.plain_batches(numbered(16), [3, 1, 15, 2, 8], batch_size=2))
+    batches = list(data.plain_batches(numbered(16), [3, 1, 15, 2, 8], batch_size=2, steps=3, weight=1.2))
     assert [image.shape[0] for image, *_ in batches] == [2, 2, 2], "one is blank"
     images, ids, _ = (np.concatenate(part)[:5] for part in zip(*batches, strict=True))
     assert (images.dtype, ids.dtype) == (np.float32, np.uint8)

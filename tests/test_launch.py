@@ -101,6 +101,7 @@ def test_several_machines_train_together(image: list[str], capsys: pytest.Captur
     sent = request(capsys, "--instance_count", "4", *image)
     assert sent["ResourceConfig"]["InstanceCount"] == 4
     assert sent["HyperParameters"]["sagemaker_multi_worker_mirrored_strategy_enabled"] == "true"
+    assert json.loads(sent["HyperParameters"]["distribution"]) == "multi_worker"
 
 
 def test_an_image_of_ones_own_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
