@@ -50,6 +50,24 @@ def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, si
     return figure
 
 
+def clusters(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], number: int, *, side: int = 360) -> Figure:
+    """Photos (h, w, 3) uint8 with captions, each beside its clusters (h, w), 0..`number` - 1, two to a line."""
+    lines = -(-len(rows) // 2)
+    figure = Figure(figsize=(3.2 * 4, 2.55 * lines + 0.8), layout="constrained")
+    axes = figure.subplots(lines, 4, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    colors = matplotlib.colormaps["tab20"](np.arange(number) % 20)
+    for i, (image, found, caption) in enumerate(rows):
+        photo, painted = axes[i // 2, i % 2 * 2 : i % 2 * 2 + 2]
+        photo.imshow(shrunk(image, side))
+        photo.set_title(caption, fontsize=8, parse_math=False)
+        painted.imshow(colors[shrunk(found, side)])
+    handles = [Patch(color=color, label=str(i)) for i, color in enumerate(colors)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(number, 20), frameon=False, fontsize=8)
+    return figure
+
+
 def confusion(counts: np.ndarray, classes: ClassTable) -> Figure:
     """A count matrix (classes, classes), truth in rows, as shares of each true class."""
     total = counts.sum(1, keepdims=True)

@@ -1,0 +1,1 @@
+"""Masks without labels, or with few."""

@@ -1,0 +1,89 @@
+"""What k-means sees of a photo: a vector for each pixel of its square, or for each cell of a coarser grid."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from eggseg import encoders, learning
+from eggseg.callbacks import AVERAGED
+from eggseg.classes import ClassTable
+from eggseg.config import CONFIG, Config
+from eggseg.errors import InputError
+from eggseg.files import read_json
+
+Features = Callable[[np.ndarray], np.ndarray]
+"""From a square (size, size, 3) uint8 to (grid, grid, d) float32."""
+
+WINDOWS = (5, 15)
+"""Sides of the squares in which texture is measured, pixels."""
+
+COARSEST = 16
+"""Cells of deep features that are larger than so many pixels say what is in the photo, and not where."""
+
+
+def pixels(square: np.ndarray) -> np.ndarray:
+    """Colour in CIELAB (3), texture (the logarithm of the lightness' deviation in each window) and position (2)."""
+    lab = cv2.cvtColor(square.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    light = lab[..., 0]
+    texture = []
+    for side in WINDOWS:
+        mean, squares = (cv2.blur(part, (side, side)) for part in (light, light**2))
+        texture.append(np.log1p(np.sqrt(np.maximum(squares - mean**2, 0))))
+    rows, columns = np.mgrid[: len(square), : len(square)].astype(np.float32) / len(square) - 0.5
+    return np.dstack([lab, *texture, rows, columns]).astype(np.float32)
+
+
+def pixel_weights(position: float, texture: float) -> np.ndarray:
+    """What each of the features of `pixels` counts, (7,), when their spreads have been made equal."""
+    return np.array([1, 1, 1, *[texture] * len(WINDOWS), position, position], np.float32)
+
+
+def of_network(source: str, weights: str, size: int) -> Features:
+    """Features of an encoder by its name, with `weights` as eggseg.train takes them, or of a run folder's network.
+
+    Those of all sizes up to cells of 16 pixels, each brought to the finest that has cells of 8 and to length 1.
+    """
+    network = _of_run(Path(source), size) if Path(source, CONFIG).is_file() else _of_encoder(source, weights, size)
+    return functools.partial(_deep, network)
+
+
+def _of_encoder(name: str, weights: str, size: int) -> keras.Model:
+    if name not in encoders.NAMES:
+        raise InputError(
+            f"--features {name} is no run folder: expected pixels, one, or an encoder: {', '.join(encoders.NAMES)}"
+        )
+    encoder = encoders.build(name, size, pretrained=True)
+    encoders.load(encoder, name, weights)
+    return _chosen(encoder.input, encoder.outputs, size)
+
+
+def _of_run(run: Path, size: int) -> keras.Model:
+    """What the network of a run joins in on its way back."""
+    config = Config.from_args(["--config", str(run / CONFIG), "--image_size", str(size)])
+    network = learning.network(config, ClassTable.from_json(read_json(run / CONFIG)["classes"]))
+    network.load_weights(run / AVERAGED)
+    joins = [layer for layer in network.layers if layer.name.startswith("join")]
+    return _chosen(network.input, [layer.input[0] for layer in joins], size)
+
+
+def _chosen(inputs: keras.KerasTensor, features: list[keras.KerasTensor], size: int) -> keras.Model:
+    cells = {feature.shape[1]: feature for feature in features if feature.shape[1] * COARSEST >= size}
+    coarse = sorted(cells, reverse=True)[-2:]
+    return keras.Model(inputs, [cells[cell] for cell in coarse])
+
+
+def _deep(network: keras.Model, square: np.ndarray) -> np.ndarray:
+    found = network(square[None].astype(np.float32), training=False)
+    grid = found[0].shape[1]
+    parts = []
+    for feature in found:
+        unit = tf.math.l2_normalize(tf.cast(feature, tf.float32), axis=-1)
+        parts.append(tf.image.resize(unit, (grid, grid))[0])
+    return tf.concat(parts, -1).numpy()

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import draw
+from PIL import Image
+
+from eggseg.errors import InputError
+from eggseg.labelfree import features, kmeans, smoothing
+from eggseg.labelfree.clusters import Clusters, fit
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("few"), 6)
+
+
+def command(data: Path, output: Path, *args: str) -> list[str]:
+    return [str(data), "--output_dir", str(output), "--clusters", "5", "--size", "64", *args]
+
+
+def masks(output: Path) -> dict[str, np.ndarray]:
+    return {path.name: np.array(Image.open(path)) for path in sorted((output / "masks").iterdir())}
+
+
+def test_masks_are_of_the_photos_size_and_are_measured(few, tmp_path, capsys):
+    assert kmeans.main(command(few, tmp_path)) == 0
+    found = masks(tmp_path)
+    for path in (few / "images").iterdir():
+        with Image.open(path) as photo:
+            assert found[f"{path.name}.png"].shape == photo.size[::-1]
+    assert set(np.unique(np.concatenate([mask.ravel() for mask in found.values()]))) <= {0, 128, 255}
+    figures = json.loads((tmp_path / "metrics.json").read_text())
+    assert figures["miou"] > 0.5, "eggs and pans of these photos are of one colour"
+    assert f"miou={figures['miou']:.4f}" in capsys.readouterr().out
+    assert (tmp_path / "clusters.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_goes_on_where_it_stopped(few, tmp_path):
+    assert kmeans.main(command(few, tmp_path)) == 0
+    clusters = sorted((tmp_path / "clusters").iterdir())
+    before = {path: path.read_bytes() for path in clusters}
+    kept = clusters[0].stat().st_mtime_ns
+    clusters[-1].unlink()
+    assert kmeans.main(command(few, tmp_path)) == 0
+    assert {path: path.read_bytes() for path in clusters} == before
+    assert clusters[0].stat().st_mtime_ns == kept
+
+
+def test_other_settings_begin_anew_only_if_told(few, tmp_path, capsys):
+    assert kmeans.main(command(few, tmp_path)) == 0
+    other = command(few, tmp_path, "--seed", "1")
+    assert kmeans.main(other) == 2
+    assert f"{tmp_path} holds clusters of other settings: --overwrite begins anew" in capsys.readouterr().err
+    assert kmeans.main([*other, "--overwrite"]) == 0
+
+
+def test_without_masks_somebody_names_the_clusters(few, tmp_path, capsys):
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(few / "images", photos)
+    assert kmeans.main(command(photos, output)) == 0
+    assert "no masks yet: --name or --examples says" in capsys.readouterr().out
+    assert not (output / "masks").exists()
+    assert kmeans.main(command(photos, output, "--name", "2=egg")) == 0
+    for path in (output / "clusters").iterdir():
+        expected = np.where(np.array(Image.open(path)) == 2, 128, 0)
+        np.testing.assert_array_equal(masks(output)[path.name], expected)
+    assert kmeans.main(command(photos, output, "--examples", str(few))) == 0
+    assert {0, 128, 255} == set(np.unique(np.concatenate([mask.ravel() for mask in masks(output).values()])))
+
+
+def test_features_of_a_trained_network(few, tmp_path, run_dir):
+    assert kmeans.main(command(few, tmp_path, "--features", str(run_dir), "--smooth", "--components", "4")) == 0
+    assert len(masks(tmp_path)) == 6
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--clusters", "1"], "--clusters is 1, expected 2 to 255"),
+        (["--features", "spoon"], "--features spoon is no run folder: expected pixels, one, or an encoder: effic"),
+        (["--name", "9=egg"], "--name 9=egg: expected CLUSTER=CLASS, a cluster of 0 to 4"),
+    ],
+)
+def test_settings_that_make_no_sense_are_errors(few, tmp_path, capsys, args, message):
+    assert kmeans.main(command(few, tmp_path, *args)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_photos_is_an_error(tmp_path, capsys):
+    assert kmeans.main(command(tmp_path, tmp_path / "out")) == 2
+    assert f"{tmp_path} holds no photo" in capsys.readouterr().err
+
+
+def test_pixels_are_colour_texture_and_place():
+    square = np.zeros((64, 64, 3), np.uint8)
+    square[:, 32:] = 255
+    found = features.pixels(square)
+    assert (found.shape, found.dtype) == ((64, 64, 7), "float32")
+    np.testing.assert_allclose(found[0, :, 0], [0] * 32 + [100] * 32, atol=0.1)
+    np.testing.assert_allclose(found[:, 0, 5], np.arange(64) / 64 - 0.5)
+    np.testing.assert_allclose(found[0, :, 6], np.arange(64) / 64 - 0.5)
+    assert found[32, 32, 3] > 3, "an edge has texture"
+    assert found[32, 5, 3] == found[32, 60, 3] == 0
+
+
+def test_clusters_are_found_and_kept(tmp_path):
+    rng = np.random.default_rng(0)
+    centers = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 9]])
+    vectors = [rng.normal(center, 0.3, (200, 3)).astype(np.float32) for center in centers]
+    for weights in (np.ones(3, np.float32), None):
+        model = fit(vectors, 3, 0, weights, 2)
+        of = [np.argmax(model.scores(some), -1) for some in vectors]
+        assert [len(set(some.tolist())) for some in of] == [1, 1, 1]
+        assert len({int(some[0]) for some in of}) == 3
+        model.save(tmp_path / "model.npz")
+        np.testing.assert_array_equal(
+            Clusters.load(tmp_path / "model.npz").scores(vectors[0]), model.scores(vectors[0])
+        )
+    with pytest.raises(InputError, match="holds no clusters"):
+        Clusters.load(tmp_path / "nothing.npz")
+
+
+def test_smoothing_leaves_specks_out_and_edges_where_they_are():
+    square = np.zeros((64, 64, 3), np.uint8)
+    square[:, 32:] = 200
+    scores = np.zeros((64, 64, 2), np.float32)
+    scores[:, 32:, 1] = 1
+    scores[10, 10, 1] = 1.5
+    smooth = smoothing.guided(scores, square)
+    assert smooth.shape == scores.shape
+    assert smooth[10, 10, 1] < 0.1
+    np.testing.assert_array_equal(smooth[..., 1].round(), scores[..., 1] * (scores[..., 1] == 1))
