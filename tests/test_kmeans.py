@@ -81,7 +81,7 @@ def test_features_of_a_trained_network(few, tmp_path, run_dir):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--clusters", "1"], "--clusters is 1, expected 2 to 255"),
+        (["--clusters", "1"], "--clusters is 1, expected 2 to 254"),
         (["--features", "spoon"], "--features spoon is no run folder: expected pixels, one, or an encoder: effic"),
         (["--name", "9=egg"], "--name 9=egg: expected CLUSTER=CLASS, a cluster of 0 to 4"),
     ],

@@ -64,9 +64,13 @@ def fit(vectors: Iterable[np.ndarray], clusters: int, seed: int, weights: np.nda
         raise InputError("k-means takes an extra: pip install 'eggseg[labelfree]'") from None
     rng = np.random.default_rng(seed)
     sample = np.concatenate([rng.choice(some, min(SAMPLE, len(some)), replace=False) for some in vectors])
+    if len(sample) < clusters:
+        raise InputError(
+            f"--clusters is {clusters}, expected at most the {len(sample)} that were found, or more photos"
+        )
     mean = sample.mean(0)
     if weights is None:
-        projection = PCA(min(parts, sample.shape[1]), random_state=seed).fit(sample).components_.T
+        projection = PCA(min(parts, *sample.shape), random_state=seed).fit(sample).components_.T
     else:
         projection = np.diag(weights / np.maximum(sample.std(0), 1e-6))
     points = (sample - mean) @ projection

@@ -1,30 +1,99 @@
-"""From the clusters of a folder's photos to named masks, figures and a picture.
-
-A method without labels writes CLUSTERS/NAME.png, (h, w) uint8 of the photo's own size, and leaves the rest to this.
-"""
+"""From a way to clusters to named masks, figures and a picture."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 from rich.progress import track
 
 from eggseg import labelled, metrics, pairs, pictures, plots
-from eggseg.classes import ClassTable
+from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.errors import InputError
-from eggseg.files import write_bytes, write_json
+from eggseg.files import read_json, write_bytes, write_json
 from eggseg.labelfree import matching
+from eggseg.labelfree.clusters import Clusters
+from eggseg.labelfree.settings import Settings
 from eggseg.pairs import Pair
+
+MODEL, RECORD = "clusters.npz", "config.json"
+"""In the output folder: the fitted clusters, and the settings that they and the rest were made with."""
 
 SHOWN = 8
 """Photos in the picture of the clusters."""
 
 
-def photos_of(folder: Path) -> dict[str, Path]:
+class Method(Protocol):
+    """A way to clusters."""
+
+    def fit(self, photos: Mapping[str, Path]) -> Clusters:
+        """Look at all photos, by their names."""
+
+    def labels(self, model: Clusters) -> int:
+        """How many numbers `paint` paints with."""
+
+    def paint(self, photo: Path, model: Clusters) -> np.ndarray:
+        """The cluster of each pixel of a photo, (h, w) uint8."""
+
+
+def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
+    """Fit, paint every photo, name the clusters if anything says how, and measure if there are masks.
+
+    What is there already, of the same `decisive` settings, is taken up.
+    """
+    classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
+    output = settings.output_dir
+    photos = _photos(settings.data_dir)
+    _open(settings, ("clusters", "seed", *decisive))
+    if not (output / MODEL).exists():
+        method.fit(photos).save(output / MODEL)
+    model = Clusters.load(output / MODEL)
+    number = method.labels(model)
+    for name, path in track(photos.items(), "painting clusters"):
+        target = output / "clusters" / f"{name}.png"
+        if not target.exists():
+            write_bytes(target, pictures.png(method.paint(path, model)))
+    _draw(output, photos, number)
+    print(f"the clusters of {len(photos)} photos are in {output / 'clusters'}, some of them in {output}/clusters.png")
+
+    def painted(pair: Pair) -> np.ndarray:
+        return _read(output / "clusters" / f"{pair.name}.png")
+
+    has_masks = (settings.data_dir / "masks").is_dir()
+    table = _table(settings.data_dir, painted, number, classes) if has_masks else None
+    if settings.name:
+        classes_of = matching.named(settings.name, number, classes)
+    elif settings.examples:
+        few = _table(settings.examples, lambda pair: method.paint(pair.image, model), number, classes)
+        classes_of = matching.assign(few)
+    elif table is not None:
+        classes_of = matching.assign(table)
+    else:
+        print("no masks yet: --name or --examples says which clusters are which class")
+        return 0
+    _write_masks(output, list(photos), classes_of, classes)
+    if table is not None:
+        _write_figures(output, _figures(table, classes_of, classes))
+    return 0
+
+
+def _open(settings: Settings, decisive: Sequence[str]) -> None:
+    """Make the output folder; where it holds clusters of other settings, forget them or say so."""
+    output, record = settings.output_dir, settings.output_dir / RECORD
+    now = {name: str(getattr(settings, name)) for name in decisive} | {"data_dir": str(settings.data_dir.resolve())}
+    if record.exists() and read_json(record) != now:
+        if not settings.overwrite:
+            raise InputError(f"{output} holds clusters of other settings: --overwrite begins anew")
+        shutil.rmtree(output / "clusters", ignore_errors=True)
+        (output / MODEL).unlink(missing_ok=True)
+    write_json(record, now)
+
+
+def _photos(folder: Path) -> dict[str, Path]:
     """The photos of a data set, by their names below images/, or of a folder of photos alone."""
     images = folder / "images" if (folder / "images").is_dir() else folder
     found = {path.relative_to(images).as_posix(): path for path in pictures.listed(images)}
@@ -33,24 +102,21 @@ def photos_of(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_clusters(path: Path) -> np.ndarray:
+def _read(path: Path) -> np.ndarray:
     """The clusters of a photo, (h, w) uint8."""
     with Image.open(path) as picture:
         return np.array(picture)
 
 
-def table(
-    folder: Path, clusters: Callable[[Pair, np.ndarray], np.ndarray], number: int, classes: ClassTable
-) -> np.ndarray:
-    """The table of counts over all photos of a folder with masks; `clusters` gives those of a pair and its photo."""
+def _table(folder: Path, clusters: Callable[[Pair], np.ndarray], number: int, classes: ClassTable) -> np.ndarray:
+    """The table of counts over all photos of a folder with masks; `clusters` gives those of a pair."""
     total = np.zeros((number, len(classes)), np.int64)
     for pair in track(pairs.find(folder), "comparing"):
-        both = labelled.read(pair, classes)
-        total += matching.counts(clusters(pair, both.image), both.ids, number, len(classes))
+        total += matching.counts(clusters(pair), labelled.read(pair, classes).ids, number, len(classes))
     return total
 
 
-def figures(table: np.ndarray, classes_of: np.ndarray, classes: ClassTable) -> dict[str, Any]:
+def _figures(table: np.ndarray, classes_of: np.ndarray, classes: ClassTable) -> dict[str, Any]:
     """IoU of each class and their mean, of clusters so named."""
     iou = metrics.iou(matching.confusion(table, classes_of))
     return {
@@ -60,14 +126,14 @@ def figures(table: np.ndarray, classes_of: np.ndarray, classes: ClassTable) -> d
     }
 
 
-def write_masks(output: Path, names: Sequence[str], classes_of: np.ndarray, classes: ClassTable) -> None:
+def _write_masks(output: Path, names: Sequence[str], classes_of: np.ndarray, classes: ClassTable) -> None:
     """Write OUTPUT/masks from OUTPUT/clusters."""
     for name in track(names, "writing masks"):
-        ids = classes_of[read_clusters(output / "clusters" / f"{name}.png")]
+        ids = classes_of[_read(output / "clusters" / f"{name}.png")]
         write_bytes(output / "masks" / f"{name}.png", pictures.png(classes.paint(ids)))
 
 
-def write_figures(output: Path, found: Mapping[str, Any]) -> None:
+def _write_figures(output: Path, found: Mapping[str, Any]) -> None:
     """Write OUTPUT/metrics.json and say what matters of it."""
     write_json(output / "metrics.json", found)
     for name, value in found["iou"].items():
@@ -75,11 +141,11 @@ def write_figures(output: Path, found: Mapping[str, Any]) -> None:
     print(f"miou={found['miou']:.4f}", flush=True)
 
 
-def draw(output: Path, photos: Mapping[str, Path], number: int) -> None:
+def _draw(output: Path, photos: Mapping[str, Path], number: int) -> None:
     """Write OUTPUT/clusters.png: some photos, each beside its clusters."""
     names = list(photos)
     rows = []
     for name in names[:: max(1, len(names) // SHOWN)][:SHOWN]:
         image, _ = labelled.read_photo(photos[name])
-        rows.append((image, read_clusters(output / "clusters" / f"{name}.png"), name))
+        rows.append((image, _read(output / "clusters" / f"{name}.png"), name))
     write_bytes(output / "clusters.png", plots.png(plots.clusters(rows, number)))

@@ -1,0 +1,121 @@
+"""The things that Segment Anything finds in photos, in clusters."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+from eggseg import labelled
+from eggseg.files import write_bytes
+from eggseg.labelfree import naming, weights
+from eggseg.labelfree.clusters import Clusters, fit
+from eggseg.labelfree.descriptors import describe
+from eggseg.labelfree.proposals import FRAME, Search, cut, propose, regions
+from eggseg.labelfree.segment_anything import SegmentAnything
+
+if TYPE_CHECKING:
+    from eggseg.labelfree.sam import Settings
+
+DECISIVE = ("encoder", "decoder", "points", "crops", "crop_points")
+"""Settings under which clusters are others."""
+
+COMPONENTS = 24
+"""Principal components of the descriptors that are clustered."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Things:
+    """What was found in a photo, the most stable first."""
+
+    masks: np.ndarray
+    """(n, FRAME, FRAME) bool."""
+    descriptors: np.ndarray
+    """(n, d) float32."""
+
+
+def run(settings: Settings) -> int:
+    """Clusters, masks and figures of a folder."""
+    return naming.run(settings, DECISIVE, Finder(settings))
+
+
+class Finder:
+    """A `naming.Method` whose clusters are of things; the last number is what is in none.
+
+    What the encoder saw, and what was found, is kept in OUTPUT/cache by the photo's bytes.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.search = Search(points=settings.points, crops=settings.crops, crop_points=settings.crop_points)
+
+    @functools.cached_property
+    def model(self) -> SegmentAnything:
+        encoder, decoder = self.settings.encoder, self.settings.decoder
+        return SegmentAnything(*((encoder, decoder) if encoder and decoder else weights.fetch()))
+
+    @functools.cached_property
+    def cache(self) -> Path:
+        """Of this encoder and this decoder alone."""
+        files = (self.settings.encoder, self.settings.decoder)
+        own = hashlib.sha256(b"".join(path.read_bytes() for path in files if path)).hexdigest()[:12]
+        return self.settings.output_dir / "cache" / (own if all(files) else weights.PACKAGE)
+
+    def fit(self, photos: Mapping[str, Path]) -> Clusters:
+        found = (self.find(photo).descriptors for photo in track(photos.values(), "finding things"))
+        return fit(found, self.settings.clusters, self.settings.seed, None, COMPONENTS)
+
+    def labels(self, model: Clusters) -> int:
+        return len(model) + 1
+
+    def paint(self, photo: Path, model: Clusters) -> np.ndarray:
+        found = self.find(photo)
+        image, _ = labelled.read_photo(photo)
+        height, width = image.shape[:2]
+        painted = np.full((height, width), len(model), np.uint8)
+        side = max(height, width)
+        clusters = model.scores(found.descriptors).argmax(-1)
+        # What lies on another thing is painted over it: the egg over its pan.
+        for i in np.argsort(-found.masks.sum((1, 2)), kind="stable"):
+            large = cv2.resize(found.masks[i].astype(np.float32), (side, side))[:height, :width] >= 0.5
+            painted[large] = clusters[i]
+        return painted
+
+    def find(self, photo: Path) -> Things:
+        """The things in a photo, from the cache or from the model."""
+        digest = hashlib.sha256(photo.read_bytes()).hexdigest()[:24]
+        path = self.cache / f"{digest}-{self.settings.points}-{self.settings.crops}-{self.settings.crop_points}.npz"
+        if path.exists():
+            with np.load(path) as kept:
+                masks = np.unpackbits(kept["masks"], count=kept["count"] * FRAME * FRAME).astype(bool)
+                return Things(masks.reshape(-1, FRAME, FRAME), kept["descriptors"])
+        image, _ = labelled.read_photo(photo)
+        places = regions(image, self.search)
+        embeddings = self._embeddings(digest, image)
+        masks = propose(self.model, embeddings, places, self.search)
+        found = Things(masks, describe(masks, image, embeddings[0]))
+        _keep(path, masks=np.packbits(masks), count=np.array(len(masks)), descriptors=found.descriptors)
+        return found
+
+    def _embeddings(self, digest: str, image: np.ndarray) -> np.ndarray:
+        """Of the photo and its crops, (n, 256, 64, 64) float32."""
+        path = self.cache / f"{digest}-{self.settings.crops}-seen.npz"
+        if not path.exists():
+            seen = [self.model.embed(cut(image, place)) for place in regions(image, self.search)]
+            _keep(path, seen=np.array(seen, np.float16))
+        with np.load(path) as kept:
+            return kept["seen"].astype(np.float32)
+
+
+def _keep(path: Path, **arrays: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_bytes(path, buffer.getvalue())
