@@ -57,7 +57,7 @@ def clusters(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], number: int, *,
     axes = figure.subplots(lines, 4, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
-    known = np.concatenate([matplotlib.colormaps[name].colors for name in ("tab20", "tab20b", "tab20c")])
+    known = np.concatenate([matplotlib.colormaps[name](range(20)) for name in ("tab20", "tab20b", "tab20c")])
     colors = known[np.arange(number) % len(known)]
     for i, (image, found, caption) in enumerate(rows):
         photo, painted = axes[i // 2, i % 2 * 2 : i % 2 * 2 + 2]
