@@ -65,7 +65,7 @@ def peer_predict(name: str, folder: Path, size: int) -> Predict:
 
     network, out = getattr(peers, PEERS[name])(folder), folder / PEERS[name]
     out.mkdir(exist_ok=True)
-    return lambda photos: peers.predict(network, photos, out, size, EGGS_AND_PANS.value_of_id)
+    return lambda photos: peers.predict(network, photos, out, size, EGGS_AND_PANS.value_of_id[:, 0])
 
 
 def prepare(run: Path | None, folder: Path) -> tuple[list[str], int]:
