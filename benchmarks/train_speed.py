@@ -28,6 +28,8 @@ from eggseg.callbacks import AveragedWeights
 from eggseg.classes import EGGS_AND_PANS, VOID
 from eggseg.config import Config
 
+# PyTorch's optimizers import Triton, whose LLVM and TensorFlow's end the process when they meet.
+sys.modules["triton"] = None  # type: ignore[assignment]
 try:
     import torch
     from twin import twin
