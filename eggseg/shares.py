@@ -21,9 +21,7 @@ def read(
     workers: Workers, pairs: Sequence[Pair], size: int, classes: ClassTable, cache: Path | None, max_pixels: int
 ) -> Squares:
     """`squares.read`, of which each worker does its part: it holds the squares of that, and knows all photos."""
-    names = [pair.name for pair in pairs]
-    if any(theirs != names for theirs in workers.exchange(names)):
-        raise InputError("the workers see different photos: each of them needs all, under the same names")
+    workers.agree({"the names of the photos": [pair.name for pair in pairs]})
     mine = squares.read([pairs[i] for i in part(workers, len(pairs))], size, classes, cache, max_pixels)
     parts = workers.exchange((mine.photos, mine.labels, mine.faults))
     found = {photo.name: (photo, labels) for photos, of, _ in parts for photo, labels in zip(photos, of, strict=True)}

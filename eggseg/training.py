@@ -39,7 +39,7 @@ from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.distribution import Workers
 from eggseg.errors import InputError
-from eggseg.files import read_json, write_bytes, write_json
+from eggseg.files import write_bytes, write_json
 from eggseg.findings import Finding
 from eggseg.shares import Share
 from eggseg.split import Method, Photo, Split, one_fold, split
@@ -104,16 +104,21 @@ def _run(config: Config, workers: Workers) -> dict[str, Any]:
     _fit(recorder, config, classes, squares, share, workers)
     if cache:
         cache.unlink()
-    metrics = _measure(recorder, config, classes, squares, parts, begun) if workers.index == 0 else {}
+    metrics = _measure(recorder, config, classes, squares, parts, record, begun) if workers.index == 0 else {}
     return workers.told_by(0, metrics)
 
 
 def _measure(
-    recorder: RunRecorder, config: Config, classes: ClassTable, squares: Squares, parts: Split, begun: float
+    recorder: RunRecorder,
+    config: Config,
+    classes: ClassTable,
+    squares: Squares,
+    parts: Split,
+    record: dict[str, Any],
+    begun: float,
 ) -> dict[str, Any]:
     """Export the averaged weights and measure what was exported."""
     folder = recorder.folder
-    record = read_json(folder / CONFIG)
     network = learning.network(config, classes)
     network.load_weights(folder / AVERAGED)
     saved = folder / "saved_model" / "1"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eggseg import cli
 from eggseg.labelfree import settings
+from eggseg.labelfree.proposals import Search
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,11 +23,11 @@ class Settings(settings.Settings):
     """Another Segment Anything than the one that is fetched: its encoder, ONNX."""
     decoder: Path | None = None
     """Its decoder, ONNX, in the common export."""
-    points: int = 16
+    points: int = Search.points
     """Points along the long side of the photo at which it is asked."""
-    crops: int = 2
+    crops: int = Search.crops
     """Crops along the long side, in which it looks for small things; 0 is none, and several times as fast."""
-    crop_points: int = 12
+    crop_points: int = Search.crop_points
     """Points along the long side of a crop."""
 
     def __post_init__(self) -> None:
