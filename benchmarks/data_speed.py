@@ -30,6 +30,7 @@ from eggseg.classes import EGGS_AND_PANS
 from eggseg.geometry import letterbox
 from eggseg.images import decode
 from eggseg.pairs import Pair
+from eggseg.pipelines import untuned
 from eggseg.squares import read
 
 DATA = "../shared/data/eggs-and-pans"
@@ -57,7 +58,7 @@ def timed(photos: Iterable[object], count: int) -> Pass:
 def mapped(paths: list[Path], function: Callable[[tf.Tensor], tf.Tensor]) -> tf.data.Dataset:
     """`function` applied to the bytes of all files, as `squares.read` does."""
     names = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
-    return names.map(lambda name: function(tf.io.read_file(name)), num_parallel_calls=tf.data.AUTOTUNE)
+    return names.map(lambda name: function(tf.io.read_file(name)), tf.data.AUTOTUNE).apply(untuned)
 
 
 def plain_decode(file: tf.Tensor) -> tf.Tensor:

@@ -27,6 +27,7 @@ from eggseg import hardware, learning
 from eggseg.callbacks import AveragedWeights
 from eggseg.classes import EGGS_AND_PANS, VOID
 from eggseg.config import Config
+from eggseg.pipelines import untuned
 
 # PyTorch's optimizers import Triton, whose LLVM and TensorFlow's end the process when they meet.
 sys.modules["triton"] = None  # type: ignore[assignment]
@@ -74,7 +75,7 @@ def _forward(layer: layers.Layer) -> int:
 
 
 def eggseg_turn(model: keras.Model, images: np.ndarray, truth: np.ndarray, config: Config) -> Callable[[], object]:
-    batches = tf.data.Dataset.from_tensors((images, truth)).repeat()
+    batches = tf.data.Dataset.from_tensors((images, truth)).repeat().apply(untuned)
     averaged = AveragedWeights(model, config.ema_decay)
     return lambda: model.fit(batches, steps_per_epoch=STEPS, callbacks=[averaged], verbose=0, shuffle=False)
 

@@ -26,6 +26,7 @@ from machine import table
 from eggseg import distribution, learning
 from eggseg.classes import EGGS_AND_PANS
 from eggseg.config import Config
+from eggseg.pipelines import untuned
 
 STEPS = 12
 """Steps that are timed; the median counts."""
@@ -73,7 +74,7 @@ def work(config: Config) -> None:
     with workers.strategy.scope():
         model = learning.learner(config, EGGS_AND_PANS, STEPS)
         clock = Clock()
-        batches = workers.batches(tf.data.Dataset.from_tensors((images, truth)).repeat())
+        batches = workers.batches(tf.data.Dataset.from_tensors((images, truth)).repeat().apply(untuned))
         model.fit(batches, steps_per_epoch=WARM_UP + STEPS, verbose=0, shuffle=False, callbacks=[clock])
     if workers.index == 0:
         figures = {

@@ -9,10 +9,8 @@ import tensorflow as tf
 
 from eggseg import augment
 from eggseg.classes import VOID
+from eggseg.pipelines import ENDLESS, untuned
 from eggseg.squares import Squares
-
-ENDLESS = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-"""Where it is not said, several workers ask each other before each batch whether it is there."""
 
 
 def train_batches(
@@ -47,7 +45,7 @@ def train_batches(
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
     batches = epochs.map(augmented, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
-    return batches.prefetch(tf.data.AUTOTUNE).apply(ENDLESS)
+    return batches.prefetch(tf.data.AUTOTUNE).apply(ENDLESS).apply(untuned)
 
 
 def plain_batches(
@@ -68,7 +66,7 @@ def plain_batches(
     blanks = tf.data.Dataset.from_tensors(blank).repeat(steps * batch_size - len(indices))
     one_by_one = tf.data.Dataset.from_tensor_slices(tf.constant(indices, tf.int64))
     photos = one_by_one.map(plain, tf.data.AUTOTUNE).concatenate(blanks)
-    return photos.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return photos.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE).apply(untuned)
 
 
 def _square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

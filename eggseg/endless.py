@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from eggseg import augment, scenes
-from eggseg.data import ENDLESS
+from eggseg.pipelines import ENDLESS, untuned
 
 AHEAD = 32
 """Scenes that are drawn before they are needed."""
@@ -45,8 +45,8 @@ def train_batches(
         lambda: _drawn(seed, numbers, size), output_signature=tf.TensorSpec((size, size, 4), tf.uint8)
     )
     numbered = tf.data.Dataset.zip(tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step), drawn)
-    batches = numbered.map(augmented, tf.data.AUTOTUNE, deterministic=True)
-    return batches.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE).apply(ENDLESS)
+    batches = numbered.map(augmented, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
+    return batches.prefetch(tf.data.AUTOTUNE).apply(ENDLESS).apply(untuned)
 
 
 def _drawn(seed: int, numbers: Iterable[int], size: int) -> Iterator[np.ndarray]:

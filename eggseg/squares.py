@@ -24,6 +24,7 @@ from eggseg.geometry import letterbox
 from eggseg.masks import Labels
 from eggseg.pairs import Pair, mismatch
 from eggseg.pictures import MAX_PIXELS
+from eggseg.pipelines import untuned
 from eggseg.split import Photo
 
 MEMORY_SHARE = 0.5
@@ -79,7 +80,7 @@ def read(
 
     paths = tf.constant([os.fsencode(pair.image) for pair in pairs], tf.string, (len(pairs),))
     names = tf.data.Dataset.from_tensor_slices(paths).enumerate()
-    loaded = iter(names.map(load, num_parallel_calls=tf.data.AUTOTUNE))
+    loaded = iter(names.map(load, tf.data.AUTOTUNE).apply(untuned))
     good: list[Pair] = []
     photos, faults = [], []
     for i, pair in enumerate(track(pairs, "reading photos")):
