@@ -12,6 +12,7 @@ photos with their masks, photos a second over all.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -31,7 +32,7 @@ from eggseg.geometry import letterbox
 from eggseg.images import decode
 from eggseg.pairs import Pair
 from eggseg.pipelines import untuned
-from eggseg.squares import read
+from eggseg.squares import Squares, read
 
 DATA = "../shared/data/eggs-and-pans"
 PLAIN, LOADER = "plain decoding, no resizing", "DataLoader with Pillow, photos"
@@ -77,8 +78,14 @@ def pillow_loader(paths: list[Path], size: int) -> Pass:
 
 def with_masks(found: list[Pair], size: int) -> Pass:
     start = time.perf_counter()
-    read(found, size, EGGS_AND_PANS)
+    squares_of(found, size)
     return float("nan"), len(found) / (time.perf_counter() - start)
+
+
+def squares_of(found: list[Pair], size: int) -> Squares:
+    """`squares.read`, whose progress does not belong among the tables."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return read(found, size, EGGS_AND_PANS)
 
 
 def passes(found: list[Pair], size: int) -> dict[str, list[Pass]]:
@@ -86,6 +93,7 @@ def passes(found: list[Pair], size: int) -> dict[str, list[Pass]]:
     paths, count = [pair.image for pair in found], len(found)
     works: dict[str, Callable[[], Pass]] = {
         PLAIN: lambda: timed(mapped(paths, plain_decode), count),
+        "eggseg, decoding alone": lambda: timed(mapped(paths, lambda file: decode(file, size)), count),
         "eggseg, photos": lambda: timed(mapped(paths, lambda file: letterbox(decode(file, size), size)), count),
         "eggseg, photos and masks": lambda: with_masks(found, size),
     }
@@ -147,7 +155,7 @@ def main() -> None:
         jpegs = [pair for pair in found if pair.image.suffix.lower() != ".png"]
         shown = rows("all", passes(found, args.size))
         shown += rows("JPEG", passes(jpegs, args.size))
-        squares = read(found, args.size, EGGS_AND_PANS)
+        squares = squares_of(found, args.size)
 
     everything, steps = list(range(len(found))), len(found) // BATCH
     plain = data.plain_batches(squares, everything[: steps * BATCH], batch_size=BATCH, steps=steps, weight=1.0)

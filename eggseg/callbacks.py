@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,11 +75,18 @@ class RunRecorder(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: Path, averaged: AveragedWeights, keep: Literal["last", "best"] = "last", patience: int = 0
+        self,
+        folder: Path,
+        averaged: AveragedWeights,
+        keep: Literal["last", "best"] = "last",
+        patience: int = 0,
+        others: Sequence[keras.Variable] = (),
     ) -> None:
         super().__init__()
         self.folder = folder
         self.averaged = averaged
+        self.others = others
+        """What the next step depends on beside the model, its optimizer and the averages."""
         self.keep = keep
         self.patience = patience
         self.rows: list[dict[str, float]] = []
@@ -134,6 +142,7 @@ class RunRecorder(keras.callbacks.Callback):
             "model": self.model.variables,
             "optimizer": self.model.optimizer.variables,
             "averaged": [*self.averaged.averages, self.averaged.steps],
+            "others": self.others,
         }
         return {f"{group}/{i}": v for group, variables in groups.items() for i, v in enumerate(variables)}
 

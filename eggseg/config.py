@@ -58,6 +58,14 @@ class Config:
     has one photo and one mask."""
     scenes: int = 0
     """Train on made-up scenes instead of DATA_DIR: so many an epoch, each drawn for it and never seen again."""
+    labels: int = 0
+    """Learn from the masks of so many training photos alone, spread over all of them; 0 is all. An epoch has as many
+    steps as with all."""
+    pseudo: Path | None = None
+    """A folder with images/, masks/ and confidence/ of photos whose masks a model made (eggseg.predict --confidence),
+    to be learned from beside those of DATA_DIR."""
+    pseudo_confidence: float = 0.9
+    """Confidence, 0 to 1, below which a pixel of those masks counts as unknown."""
 
     profile: Literal["quick", "default", "best"] = "default"
     """Settings for about 10 or 30 minutes on two processor cores, or for hours or a GPU; other flags overrule them."""
@@ -141,6 +149,10 @@ class Config:
             ("scenes", not (self.scenes and self.tfds), "0 with --tfds"),
             ("scenes", not (self.scenes and self.classes), "0 with --classes: made-up scenes have eggs and pans"),
             ("scenes", not (self.scenes and self.folds), "0 with --folds"),
+            ("labels", self.labels >= 0, "at least 0"),
+            ("labels", not (self.labels and self.scenes), "0 with --scenes"),
+            ("pseudo", not (self.pseudo and self.scenes), "none with --scenes"),
+            ("pseudo_confidence", 0 <= self.pseudo_confidence <= 1, "0 to 1"),
             ("folds", self.folds == 0 or self.folds >= 2, "at least 2, or 0 for a single run"),
             ("fold", self.fold == "all" or self.folds > 0, "all where there are no --folds"),
             ("fold", self.fold != "session" or self.split == "blocks", "a session held out beside --split blocks only"),
@@ -184,6 +196,6 @@ class Config:
 
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a run's settings, as JSON values, that a run which goes on from it must share."""
-    places = {"data_dir", "output_dir", "export_dir", "model_dir", "init"}
+    places = {"data_dir", "output_dir", "export_dir", "model_dir", "init", "pseudo"}
     free = places | {"overwrite", "resume", "profile", "fold", "audit", "tta", "cache", "distribution", "num_gpus"}
     return {name: value for name, value in settings.items() if name not in free}

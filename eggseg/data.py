@@ -12,6 +12,9 @@ from eggseg.classes import VOID
 from eggseg.pipelines import ENDLESS, untuned
 from eggseg.squares import Squares
 
+_ANOTHER = 1 << 32
+"""What parts the seeds of a photo that comes again: more than there are photos."""
+
 
 def train_batches(
     squares: Squares,
@@ -25,27 +28,37 @@ def train_batches(
 ) -> tf.data.Dataset:
     """Endless batches of augmented ((b, size, size, 3) float32 in 0..255, (b, size, size) uint8 class ids).
 
-    An epoch is `steps` batches, for which the photos must be enough. Its order and every augmentation are functions of
-    (seed, epoch, photo), so that a run begun at `first_epoch` sees what an uninterrupted run would have seen.
+    An epoch is `steps` batches. Its order and every augmentation are functions of (seed, epoch, photo), so that a run
+    begun at `first_epoch` sees what an uninterrupted run would have seen.
     """
     size = squares.size
-    whole = steps * batch_size  # those left over differ from epoch to epoch
 
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        # Shuffle indices, not pixels: no buffer to fill.
-        order = tf.random.experimental.stateless_shuffle(
-            tf.constant(indices, tf.int64), tf.stack([tf.cast(seed, tf.int64), number])
-        )
-        return tf.data.Dataset.from_tensor_slices((tf.fill([whole], number), order[:whole]))
-
-    def augmented(number: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, ids = _square(squares, index)
-        draw = augment.draw(_mix(seed, number, index), size, strength)
+    def augmented(index: tf.Tensor, dice: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, ids = square(squares, index)
+        draw = augment.draw(dice, size, strength)
         return augment.apply_to_image(draw, image), augment.apply_to_ids(draw, ids)
 
-    epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
-    batches = epochs.map(augmented, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
+    shuffled = order(indices, count=steps * batch_size, seed=seed, first_epoch=first_epoch)
+    batches = shuffled.map(augmented, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
     return batches.prefetch(tf.data.AUTOTUNE).apply(ENDLESS).apply(untuned)
+
+
+def order(indices: Sequence[int], *, count: int, seed: int, first_epoch: int) -> tf.data.Dataset:
+    """Endless epochs of `count` photos each: (index, () int64, and a stateless seed of its own, (2,) int64).
+
+    Of more photos, others are left out each time; fewer come again within an epoch, with another seed.
+    """
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        # Shuffle places, not pixels: no buffer to fill.
+        places = tf.range(max(count, len(indices)), dtype=tf.int64)
+        dice = tf.stack([tf.cast(seed, tf.int64), number])
+        places = tf.random.experimental.stateless_shuffle(places, dice)[:count]
+        index = tf.gather(np.array(indices, np.int64), places % len(indices))
+        again = places // len(indices)
+        return tf.data.Dataset.from_tensor_slices((index, _mix(seed, number, index + again * _ANOTHER)))
+
+    return tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
 
 
 def plain_batches(
@@ -58,7 +71,7 @@ def plain_batches(
     """
 
     def plain(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        image, ids = _square(squares, index)
+        image, ids = square(squares, index)
         return tf.cast(image, tf.float32), ids, tf.constant(weight, tf.float32)
 
     shape = (squares.size, squares.size)
@@ -69,13 +82,13 @@ def plain_batches(
     return photos.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE).apply(untuned)
 
 
-def _square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The photo (size, size, 3) and the class ids (size, size) at `index`, uint8."""
-    square = tf.numpy_function(squares.at, [index], tf.uint8, stateful=False)
-    square = tf.ensure_shape(square, (squares.size, squares.size, 4))
-    return square[..., :3], square[..., 3]
+    pixels = tf.numpy_function(squares.at, [index], tf.uint8, stateful=False)
+    pixels = tf.ensure_shape(pixels, (squares.size, squares.size, 4))
+    return pixels[..., :3], pixels[..., 3]
 
 
-def _mix(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """A stateless seed, (2,) int64, that differs for every (seed, epoch, photo)."""
-    return tf.stack([tf.cast(seed, tf.int64) * 0x9E3779B1 + epoch, index])
+def _mix(seed: int, epoch: tf.Tensor, photos: tf.Tensor) -> tf.Tensor:
+    """Stateless seeds, (n, 2) int64, that differ for every (seed, epoch, photo)."""
+    return tf.stack([tf.fill(tf.shape(photos), tf.cast(seed, tf.int64) * 0x9E3779B1 + epoch), photos], axis=1)

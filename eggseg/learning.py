@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -27,10 +27,15 @@ def network(config: Config, classes: ClassTable) -> keras.Model:
     return _network(config, classes, _encoder(config, "float32"), "float32")
 
 
-def learner(config: Config, classes: ClassTable, steps: int) -> keras.Model:
-    """The network at its first step of training, `steps` an epoch, compiled, with what its encoder knows."""
-    kind = arithmetic(config)
-    policy = kind if kind == "float32" else f"mixed_{kind}"
+def learner(
+    config: Config, classes: ClassTable, steps: int, kind: Callable[..., keras.Model] = keras.Model
+) -> keras.Model:
+    """The network at its first step of training, `steps` an epoch, compiled, with what its encoder knows.
+
+    A `kind` of model, made from inputs and outputs, has a `train_step` of its own.
+    """
+    digits = arithmetic(config)
+    policy = digits if digits == "float32" else f"mixed_{digits}"
     encoder = _encoder(config, policy)
     learned: list[keras.Variable] = []
     if encoder and config.encoder_weights != "none":
@@ -39,7 +44,8 @@ def learner(config: Config, classes: ClassTable, steps: int) -> keras.Model:
         learned = encoder.trainable_variables
     model = _network(config, classes, encoder, policy)
     if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-        model = Learner(model.input, model.output)
+        kind = Learner
+    model = kind(model.input, model.output)
     optimizer = EncoderAdamW(
         WarmupCosine(config.learning_rate, round(config.warmup_epochs * steps), config.epochs * steps),
         weight_decay=config.weight_decay,
@@ -50,7 +56,7 @@ def learner(config: Config, classes: ClassTable, steps: int) -> keras.Model:
     )
     # Decay would move the encoder even while it stands still.
     optimizer.exclude_from_weight_decay(var_list=learned, var_names=["gamma", "beta", "bias"])
-    if kind == "float16":
+    if digits == "float16":
         optimizer = LossScaling(optimizer)
     model.compile(optimizer, KnownPixelCrossentropy(config.dice), metrics=[IoU(classes)])
     model.optimizer.build(model.trainable_variables)

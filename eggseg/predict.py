@@ -38,14 +38,17 @@ class Settings:
     model: Path
     """A run folder of eggseg.train, or its saved_model."""
     output_dir: Path
-    """Folder for masks/, overlays/, probabilities/, objects/ and summary.csv, which tells of each photo how many pixels
-    each class has, and the seconds from its bytes to its files, meanwhile others are worked on too."""
+    """Folder for masks/, overlays/, probabilities/, confidence/, objects/ and summary.csv, which tells of each photo
+    how many pixels each class has, and the seconds from its bytes to its files, meanwhile others are worked on too."""
     recursive: bool = False
     """Take photos in folders below the given ones too."""
     overlay: bool = False
     """Also write each photo tinted by its mask, as overlays/NAME.png."""
     probabilities: bool = False
     """Also write probabilities/NAME.npz: `probabilities`, (height, width, classes) float32."""
+    confidence: bool = False
+    """Also write confidence/NAME.png: how probable the class of each pixel is, 255 for certain. With masks/ and photos
+    in images/ beside it, eggseg.train --pseudo learns from such a folder."""
     objects: bool = False
     """Also write objects/NAME.json: class, box, centroid, area, contour and confidence of each egg and pan."""
     min_area: int = 16
@@ -146,6 +149,7 @@ def _outputs(settings: Settings, name: str) -> dict[str, Path]:
     wanted = {"masks": ".png"}
     wanted |= {"overlays": ".png"} if settings.overlay else {}
     wanted |= {"probabilities": ".npz"} if settings.probabilities else {}
+    wanted |= {"confidence": ".png"} if settings.confidence else {}
     wanted |= {"objects": ".json"} if settings.objects else {}
     return {kind: settings.output_dir / kind / (name + ending) for kind, ending in wanted.items()}
 
@@ -161,7 +165,7 @@ def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings
     except (PictureError, OSError) as error:
         return fault(path, error)
     classes, outputs = segmenter.classes, _outputs(settings, name)
-    if settings.probabilities or settings.objects:
+    if settings.probabilities or settings.confidence or settings.objects:
         ids, probabilities = segmenter(frame)
     else:
         ids = segmenter.class_ids(frame)
@@ -172,6 +176,8 @@ def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings
         buffer = io.BytesIO()
         np.savez_compressed(buffer, probabilities=probabilities)
         write_bytes(outputs["probabilities"], buffer.getvalue())
+    if settings.confidence:
+        write_bytes(outputs["confidence"], png(np.rint(255 * probabilities.max(-1)).astype(np.uint8)))
     if settings.objects:
         write_json(outputs["objects"], objects.find(ids, probabilities, classes, settings.min_area))
     return _row(name, ids, segmenter) | {"seconds": round(time.perf_counter() - start, 4)}

@@ -115,6 +115,22 @@ def one_fold(photos: Sequence[Photo], method: Method, count: int, held_out: int,
     return parts
 
 
+def few(photos: Sequence[Photo], indices: Sequence[int], count: int, seed: int) -> tuple[int, ...]:
+    """`count` of the photos at `indices`, spread evenly over their sessions and frames; `InputError` without a class.
+
+    The photos are cut into as many stretches of neighbours, and of each one is drawn.
+    """
+    if count > len(indices):
+        raise InputError(f"--labels is {count}, expected at most the {len(indices)} photos that are trained on")
+    session = sessions(photos)
+    order = sorted(indices, key=lambda i: (session[i], _numbers(photos[i])))
+    rng = np.random.default_rng(seed)
+    chosen = tuple(sorted(int(rng.choice(stretch)) for stretch in np.array_split(order, count)))
+    if not _has_all_classes(photos, Split(tuple(indices), chosen)):
+        raise InputError(f"--labels {count}: those drawn lack a class; expected more of them, or another --seed")
+    return chosen
+
+
 def _hold_out(fold: Sequence[int], held_out: int) -> Split:
     val = np.array(fold) == held_out
     return Split(tuple(np.flatnonzero(~val).tolist()), tuple(np.flatnonzero(val).tolist()))
@@ -124,6 +140,11 @@ def _has_all_classes(photos: Sequence[Photo], parts: Split) -> bool:
     """Whether every class is on both sides."""
     sides = [set().union(*(photos[i].classes for i in side)) for side in (parts.train, parts.val)]
     return sides[0] == sides[1]
+
+
+def _numbers(photo: Photo) -> list[int]:
+    """The numbers in a photo's name, by which the frames of a session follow each other."""
+    return [int(n) for n in re.findall(r"\d+", photo.name)]
 
 
 def _groups(photos: Sequence[Photo], method: Method) -> list[list[int]]:
@@ -138,7 +159,7 @@ def _groups(photos: Sequence[Photo], method: Method) -> list[list[int]]:
         if method == "session":
             groups.append(indices)
         else:
-            indices = sorted(indices, key=lambda i: [int(n) for n in re.findall(r"\d+", photos[i].name)])
+            indices = sorted(indices, key=lambda i: _numbers(photos[i]))
             length = BLOCK if len(indices) >= 2 * BLOCK else max(1, len(indices) // 4)
             parts = max(1, len(indices) // length)
             groups += [part.tolist() for part in np.array_split(indices, parts)]

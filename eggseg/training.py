@@ -11,9 +11,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -29,6 +29,7 @@ from eggseg import (
     learning,
     pairs,
     plots,
+    pseudo,
     runfolder,
     scoring,
     shares,
@@ -42,7 +43,7 @@ from eggseg.errors import InputError
 from eggseg.files import write_bytes, write_json
 from eggseg.findings import Finding
 from eggseg.shares import Share
-from eggseg.split import Method, Photo, Split, one_fold, split
+from eggseg.split import Method, Photo, Split, few, one_fold, split
 from eggseg.squares import Squares, fits_in_memory
 
 VALIDATION_SCENES = 80
@@ -50,28 +51,61 @@ SAMPLES = 8
 """Validation photos in samples.png."""
 
 
-def run(config: Config) -> dict[str, Any]:
+class Teacher(Protocol):
+    """How a network learns from batches, and what from."""
+
+    variables: Sequence[keras.Variable]
+    """What the next step depends on beside the model, its optimizer and the averages; known once there is a model."""
+
+    def learner(self, config: Config, classes: ClassTable, steps: int) -> keras.Model:
+        """What `learning.learner` gives, with a `train_step` for the batches."""
+
+    def batches(
+        self, labelled: tf.data.Dataset, squares: Squares, others: Sequence[int], lesson: Mapping[str, Any]
+    ) -> tf.data.Dataset:
+        """Batches of labelled photos, and what there is beside them.
+
+        `others` are training photos whose masks are not to be seen; the `lesson` is what `data.train_batches` takes.
+        """
+
+
+class Supervised:
+    """The teacher of photos with masks."""
+
+    variables: Sequence[keras.Variable] = ()
+    learner = staticmethod(learning.learner)
+
+    def batches(self, labelled: tf.data.Dataset, *_: Any) -> tf.data.Dataset:
+        return labelled
+
+
+def run(config: Config, teacher: Teacher | None = None) -> dict[str, Any]:
     """Train as `config` says, export, measure at original size; the content of metrics.json.
 
     Of several workers the first one writes the run folder. The others do all the same in a folder that they throw away.
     """
-    if config.folds and distribution.place(config.distribution)[1] > 1:
-        raise InputError("several machines train one run together: leave out --folds, or take --distribution one")
+    machines = distribution.place(config.distribution)[1]
+    for alone, flag in ((config.folds, "--folds"), (config.labels, "--labels"), (teacher, "unlabelled photos")):
+        if alone and machines > 1:
+            raise InputError(f"several machines train one run together: without {flag}, or take --distribution one")
+    teacher = teacher or Supervised()
     workers = distribution.join(config.distribution, config.num_gpus)
     with workers.losing_one_is_an_error():
         if workers.index == 0:
-            return _run(config, workers)
+            return _run(config, workers, teacher)
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            return _run(dataclasses.replace(config, output_dir=Path(folder), export_dir=None, resume=True), workers)
+            apart = dataclasses.replace(config, output_dir=Path(folder), export_dir=None, resume=True)
+            return _run(apart, workers, teacher)
 
 
-def _run(config: Config, workers: Workers) -> dict[str, Any]:
+def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     begun = time.perf_counter()
     # Each of them, were it another's, would leave workers waiting for each other or learning apart.
     workers.agree(decisive(config.to_json()) | {"precision": learning.arithmetic(config)})
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
     folder = runfolder.opened(config)
     found, missing = pairs.match(_data(config, folder))
+    found += pseudo.find(config.pseudo) if config.pseudo else []
     in_memory = config.cache == "memory" or (
         config.cache == "auto" and fits_in_memory(-(-len(found) // workers.count), config.image_size)
     )
@@ -87,21 +121,27 @@ def _run(config: Config, workers: Workers) -> dict[str, Any]:
         raise
     if not squares.pairs:
         raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")
+    if config.pseudo:
+        pseudo.forget_doubtful(squares, config.pseudo, config.pseudo_confidence)
     parts = _split(config, squares.photos)
     share = shares.deal(workers, squares, parts, config.batch_size, config.scenes)
     record = runfolder.record(config, classes, squares, parts, workers.count)
+    learned = _learned(config, squares.photos, parts)
+    if config.labels:
+        record["split"]["labelled"] = [squares.photos[i].name for i in learned]
     workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
     runfolder.check_same_run(folder, record, config)
-    recorder = _begin(config, classes, workers, share.steps)
+    recorder = _begin(config, classes, workers, share.steps, teacher)
     # Only now: what may go wrong with the settings has not, and an earlier run is not lost for a typing error.
     if not config.resume:
         runfolder.clear(folder)
     write_json(folder / CONFIG, record)
-    photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(parts.train)} photos"
+    photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(learned)} photos"
     machines = f", on {workers.count} machines" if workers.count > 1 else ""
     print(f"training on {photos}, validating on {len(parts.val)}, in {record['precision']}{machines}")
 
-    _fit(recorder, config, classes, squares, share, workers)
+    learned = learned if config.labels else share.train
+    _fit(recorder, config, classes, squares, share, learned, workers, teacher)
     if cache:
         cache.unlink()
     metrics = _measure(recorder, config, classes, squares, parts, record, begun) if workers.index == 0 else {}
@@ -171,39 +211,60 @@ def _data(config: Config, folder: Path) -> Path:
 
 
 def _split(config: Config, photos: Sequence[Photo]) -> Split:
+    """The split of the photos with true masks; those whose masks a model made come after them, to be trained on."""
     if config.scenes:
         return Split((), tuple(range(len(photos))))
+    true = [photo for photo in photos if not photo.name.startswith(pseudo.PREFIX)]
     if isinstance(config.fold, int):
-        return one_fold(photos, config.split, config.folds, config.fold, config.seed)
-    method: Method = "session" if config.fold == "session" else config.split
-    return split(photos, method, config.val_fraction, config.seed)
+        parts = one_fold(true, config.split, config.folds, config.fold, config.seed)
+    else:
+        method: Method = "session" if config.fold == "session" else config.split
+        parts = split(true, method, config.val_fraction, config.seed)
+    return Split((*parts.train, *range(len(true), len(photos))), parts.val)
 
 
-def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int) -> RunRecorder:
+def _learned(config: Config, photos: Sequence[Photo], parts: Split) -> tuple[int, ...]:
+    """Those of the training photos whose masks are learned from."""
+    if not config.labels:
+        return parts.train
+    made = tuple(i for i in parts.train if photos[i].name.startswith(pseudo.PREFIX))
+    return few(photos, parts.train[: len(parts.train) - len(made)], config.labels, config.seed) + made
+
+
+def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int, teacher: Teacher) -> RunRecorder:
     """The recorder of a run of so many steps an epoch, with its model before the first."""
     keras.utils.set_random_seed(config.seed)
     # So that a resumed run ends as an uninterrupted one; it costs next to nothing on a processor.
     tf.config.experimental.enable_op_determinism()
     with workers.strategy.scope():
-        model = learning.learner(config, classes, steps)
+        model = teacher.learner(config, classes, steps)
         if config.init:
             _load_weights(model, config.init)
         workers.agree({"first weights": hashlib.sha256(b"".join(w.numpy().tobytes() for w in model.weights)).digest()})
-        recorder = RunRecorder(config.run_dir, AveragedWeights(model, config.ema_decay), config.keep, config.patience)
+        averaged = AveragedWeights(model, config.ema_decay)
+        recorder = RunRecorder(config.run_dir, averaged, config.keep, config.patience, teacher.variables)
         recorder.set_model(model)
     return recorder
 
 
 def _fit(
-    recorder: RunRecorder, config: Config, classes: ClassTable, squares: Squares, share: Share, workers: Workers
+    recorder: RunRecorder,
+    config: Config,
+    classes: ClassTable,
+    squares: Squares,
+    share: Share,
+    learned: Sequence[int],
+    workers: Workers,
+    teacher: Teacher,
 ) -> None:
+    """Train on the photos at `learned`; the others of the share are photos whose masks are not to be seen."""
     workers.share(recorder.folder / CHECKPOINT)
     done = recorder.restore()
     if done:
         print(f"going on after epoch {done}")
     if done == config.epochs or recorder.is_exhausted:
         return
-    how: dict[str, Any] = {
+    lesson: dict[str, Any] = {
         "batch_size": share.batch_size,
         "steps": share.steps * share.replicas,
         "seed": config.seed,
@@ -211,9 +272,10 @@ def _fit(
         "first_epoch": done,
     }
     if config.scenes:
-        train = endless.train_batches(config.image_size, **how, worker=workers.index, workers=workers.count)
+        train = endless.train_batches(config.image_size, **lesson, worker=workers.index, workers=workers.count)
     else:
-        train = data.train_batches(squares, share.train, **how)
+        train = data.train_batches(squares, learned, **lesson)
+        train = teacher.batches(train, squares, sorted(set(share.train) - set(learned)), lesson)
     val = data.plain_batches(
         squares,
         share.val,

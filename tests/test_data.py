@@ -78,3 +78,14 @@ def test_plain_batches_are_the_photos_in_order():
     assert images.shape[1:] == (17, 17, 3)
     np.testing.assert_array_equal(images[:, 4, 9, 1], [3, 1, 15, 2, 8])
     np.testing.assert_array_equal(ids[:, 4, 9], [0, 1, 0, 2, 2])
+
+
+def test_photos_that_are_fewer_come_again_as_often_as_each_other_and_augmented_anew():
+    squares = Squares(np.random.default_rng(0).integers(0, 3, (9, 33, 33, 4), np.uint8), tuple(range(9)), (), (), ())
+    shown = data.order([2, 5, 8], count=10, seed=0, first_epoch=0)
+    index, dice = zip(*itertools.islice(shown.as_numpy_iterator(), 10), strict=True)
+    assert sorted(np.bincount(index)[[2, 5, 8]]) in ([3, 3, 4],)
+    assert len({tuple(seed) for seed in dice}) == 10
+    batches = data.train_batches(squares, [2, 5, 8], batch_size=5, steps=2, seed=0, strength=1.0)
+    views = [image.tobytes() for images, _ in itertools.islice(batches.as_numpy_iterator(), 2) for image in images]
+    assert len(set(views)) == 10

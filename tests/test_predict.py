@@ -41,8 +41,12 @@ def test_masks_have_their_photos_size_and_values(run_dir: Path, data_dir: Path, 
 
 def test_every_output_is_written_when_asked_for(run_dir: Path, data_dir: Path, tmp_path: Path) -> None:
     given = data_dir / "images" / "photo_1.png"
-    assert predict.main([*args(run_dir, tmp_path, given), "--overlay", "--probabilities", "--objects"]) == 0
+    assert (
+        predict.main([*args(run_dir, tmp_path, given), "--overlay", "--probabilities", "--objects", "--confidence"])
+        == 0
+    )
     assert files(tmp_path) == [
+        "confidence/photo_1.png.png",
         "masks/photo_1.png.png",
         "objects/photo_1.png.json",
         "overlays/photo_1.png.png",
@@ -51,7 +55,10 @@ def test_every_output_is_written_when_asked_for(run_dir: Path, data_dir: Path, t
     ]
     mask = np.asarray(Image.open(tmp_path / "masks/photo_1.png.png"))
     with np.load(tmp_path / "probabilities/photo_1.png.npz") as arrays:
-        np.testing.assert_array_equal(np.array([0, 128, 255])[arrays["probabilities"].argmax(-1)], mask)
+        probabilities = arrays["probabilities"]
+    np.testing.assert_array_equal(np.array([0, 128, 255])[probabilities.argmax(-1)], mask)
+    confidence = np.asarray(Image.open(tmp_path / "confidence/photo_1.png.png"))
+    np.testing.assert_allclose(confidence / 255, probabilities.max(-1), atol=0.5 / 255 + 1e-6)
     for found in json.loads((tmp_path / "objects/photo_1.png.json").read_text()):
         x, y = found["contour"][0]
         assert mask[y, x] == {"egg": 128, "pan": 255}[found["class"]]

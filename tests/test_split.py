@@ -8,7 +8,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from eggseg.errors import InputError
-from eggseg.split import Photo, folds, sessions, split
+from eggseg.split import Photo, few, folds, sessions, split
 
 METHODS = ["blocks", "session", "random"]
 
@@ -142,3 +142,26 @@ def test_a_class_in_one_photo_only_cannot_be_on_both_sides(method):
 def test_one_session_cannot_be_split_by_session():
     with pytest.raises(InputError, match="cannot be split by session"):
         split(video(50), "session", 0.2, 0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(photo_sets(), st.integers(1, 12), seeds)
+def test_a_few_are_spread_over_all(photos, count, seed):
+    indices = list(range(len(photos)))
+    if count > len(indices):
+        with pytest.raises(InputError, match=f"--labels is {count}, expected at most the {len(indices)} photos"):
+            few(photos, indices, count, seed)
+        return
+    try:
+        chosen = few(photos, indices, count, seed)
+    except InputError:
+        assert len(set().union(*(photo.classes for photo in photos))) > 1, "all photos are of background alone"
+        return
+    assert len(set(chosen)) == count
+    assert list(chosen) == sorted(chosen)
+    assert chosen == few(photos, indices, count, seed)
+    names = sessions(photos)
+    for name in set(names):
+        share = sum(names[i] == name for i in chosen)
+        expected = count * names.count(name) / len(photos)
+        assert abs(share - expected) < 2

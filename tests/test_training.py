@@ -292,3 +292,13 @@ def test_overwriting_with_bad_data_loses_nothing(
     before = {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()}
     assert train.main(command(data, mine, "--overwrite")) == 2
     assert {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_can_learn_from_few_of_the_masks(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(command(data_dir, tmp_path, "--epochs", "1", "--labels", "5")) == 0
+    split = json.loads((tmp_path / "config.json").read_text())["split"]
+    assert len(split["labelled"]) == 5
+    assert set(split["labelled"]) <= set(split["train"])
+    assert "training on 5 photos" in capsys.readouterr().out

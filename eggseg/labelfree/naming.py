@@ -47,18 +47,18 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
     """
     classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
     output = settings.output_dir
-    photos = _photos(settings.data_dir)
+    found = photos(settings.data_dir)
     _open(settings, ("clusters", "seed", *decisive))
     if not (output / MODEL).exists():
-        method.fit(photos).save(output / MODEL)
+        method.fit(found).save(output / MODEL)
     model = Clusters.load(output / MODEL)
     number = method.labels(model)
-    for name, path in track(photos.items(), "painting clusters"):
+    for name, path in track(found.items(), "painting clusters"):
         target = output / "clusters" / f"{name}.png"
         if not target.exists():
             write_bytes(target, pictures.png(method.paint(path, model)))
-    _draw(output, photos, number)
-    print(f"the clusters of {len(photos)} photos are in {output / 'clusters'}, some of them in {output}/clusters.png")
+    _draw(output, found, number)
+    print(f"the clusters of {len(found)} photos are in {output / 'clusters'}, some of them in {output}/clusters.png")
 
     def painted(pair: Pair) -> np.ndarray:
         return _read(output / "clusters" / f"{pair.name}.png")
@@ -75,7 +75,7 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
     else:
         print("no masks yet: --name or --examples says which clusters are which class")
         return 0
-    _write_masks(output, list(photos), classes_of, classes)
+    _write_masks(output, list(found), classes_of, classes)
     if table is not None:
         _write_figures(output, _figures(table, classes_of, classes))
     return 0
@@ -93,7 +93,7 @@ def _open(settings: Settings, decisive: Sequence[str]) -> None:
     write_json(record, now)
 
 
-def _photos(folder: Path) -> dict[str, Path]:
+def photos(folder: Path) -> dict[str, Path]:
     """The photos of a data set, by their names below images/, or of a folder of photos alone."""
     images = folder / "images" if (folder / "images").is_dir() else folder
     found = {path.relative_to(images).as_posix(): path for path in pictures.listed(images)}

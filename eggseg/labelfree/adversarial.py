@@ -1,0 +1,110 @@
+"""Learning from photos without masks against a network that tells true masks from made ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from eggseg.classes import VOID
+from eggseg.hardware import Precision
+from eggseg.labelfree.fixmatch import figures, share
+from eggseg.labelfree.views import Views
+from eggseg.model import precision
+from eggseg.objective import KnownPixelCrossentropy
+
+ADVERSARIAL = 0.01, 0.001
+"""What it counts to be taken for true, on photos with masks and on photos without."""
+
+
+class Judge:
+    """The discriminator of Hung et al. 2018 (arXiv 1802.07934) with half of their filters, and its optimizer.
+
+    Five convolutions, each of which halves the picture: from the probabilities of the classes, (n, size, size,
+    classes), to how true each part of the mask looks. What is no photo is 0 in all classes, in true masks and in made.
+    """
+
+    def __init__(self, size: int, classes: int, digits: Precision, filters: int = 32, rate: float = 5e-4) -> None:
+        with precision(digits if digits == "float32" else f"mixed_{digits}"):
+            inputs = x = keras.Input((size, size, classes), name="mask")
+            for level in range(4):
+                x = layers.Conv2D(filters << level, 4, 2, padding="same", name=f"judge{level}")(x)
+                x = layers.LeakyReLU(0.2, name=f"judge_relu{level}")(x)
+            x = layers.Conv2D(1, 4, 2, padding="same", name="verdict")(x)
+            x = layers.Activation("linear", dtype="float32", name="verdict_logits")(x)
+        self.size = size
+        self.network = keras.Model(inputs, x, name="judge")
+        self.optimizer = keras.optimizers.Adam(rate, beta_2=0.99)
+        self.optimizer.build(self.network.trainable_variables)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return [*self.network.variables, *self.optimizer.variables]
+
+    def __call__(self, masks: tf.Tensor) -> tf.Tensor:
+        """Logits, (n, size, size) float32: above 0 is true."""
+        verdict = self.network(masks, training=True)
+        return tf.image.resize(verdict, (self.size, self.size))[..., 0]
+
+    def learn(self, true: tf.Tensor, made: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+        """A step of telling true masks from made ones, both (n, size, size, classes); its loss."""
+        with tf.GradientTape() as tape:
+            verdict = self(tf.concat([true, made], 0))
+            truth = tf.concat([known, tf.zeros_like(known)], 0)
+            loss = _disbelief(verdict, truth, tf.concat([known, known], 0))
+        weights = self.network.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return loss
+
+
+class Adversarial(keras.Model):
+    """A network whose masks are to be taken for true ones, and which learns from those that are.
+
+    After Hung et al. 2018 (arXiv 1802.07934): cross-entropy on photos with masks; on all photos, what the judge takes
+    for made costs something; and on photos without masks, where the judge's verdict is above `trust`, the network's own
+    mask is the truth. Batches and the other settings are those of `FixMatch`, with one view.
+    """
+
+    def __init__(
+        self, *args: Any, judge: Judge, begin: int = 0, trust: float = 0.2, weight: float = 0.1, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.judge = judge
+        self.begin, self.trust, self.weight = begin, trust, weight
+        self.pseudo_loss = KnownPixelCrossentropy(name="pseudo")
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        (images, truth), views = data
+        views = Views(*views)
+        labelled = tf.shape(images)[0]
+        known = tf.cast(tf.concat([truth, views.ids], 0) != VOID, tf.float32)
+        begun = tf.cast(self.optimizer.iterations >= self.begin, tf.float32)
+        with tf.GradientTape() as tape:
+            logits = self(tf.concat([images, views.image], 0), training=True)
+            made = tf.nn.softmax(logits) * known[..., None]
+            verdict = self.judge(made)
+            true = tf.ones_like(known)
+            loss = self.compute_loss(images, truth, logits[:labelled])
+            loss += ADVERSARIAL[0] * _disbelief(verdict[:labelled], true[:labelled], known[:labelled])
+            loss += begun * ADVERSARIAL[1] * _disbelief(verdict[labelled:], true[labelled:], known[labelled:])
+            sure = (tf.sigmoid(verdict[labelled:]) > self.trust) & (views.ids != VOID)
+            ids = tf.where(sure, tf.cast(tf.argmax(logits[labelled:], -1), tf.uint8), VOID)
+            trusted = share(ids)
+            loss += begun * self.weight * self.pseudo_loss(ids, logits[labelled:], sample_weight=trusted)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.trainable_weights)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        masks = tf.one_hot(tf.cast(truth, tf.int32), logits.shape[-1])  # all zeros where it is VOID
+        judged = self.judge.learn(masks, tf.stop_gradient(made[:labelled]), known[:labelled])
+        return figures(self, loss, images, truth, logits[:labelled]) | {
+            "trusted": tf.reduce_mean(trusted),
+            "judge": judged,
+        }
+
+
+def _disbelief(verdict: tf.Tensor, truth: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+    """Mean binary cross-entropy of verdicts, (n, h, w) logits, over the known pixels."""
+    each = tf.nn.sigmoid_cross_entropy_with_logits(truth, verdict)
+    return tf.math.divide_no_nan(tf.reduce_sum(each * known), tf.reduce_sum(known))

@@ -1,0 +1,62 @@
+"""`python -m eggseg.labelfree.gan`: photos of which few have masks to a trained model, and to masks for the others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from eggseg import cli
+from eggseg.config import PROFILES, Config
+from eggseg.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Config):
+    """Train a U-Net on photos with masks and photos without, then write masks for those without.
+
+    The masks lie in OUTPUT_DIR/pseudo, which `eggseg.train --pseudo` learns from. Of DATA_DIR, the training photos
+    that --labels leaves out are learned from without their masks. All other settings are those of eggseg.train.
+    """
+
+    unlabeled_dir: Path | None = None
+    """Photos without masks: a folder of them, or one with images/."""
+    method: Literal["gan", "fixmatch"] = "gan"
+    """gan: a second network learns to tell true masks from made ones, and where to trust these (Hung et al. 2018);
+    fixmatch: what is certain in a photo is to be found in it under other light and half covered (Sohn et al. 2020)."""
+    trust: float | None = None
+    """What a pixel's mask must reach to be learned from, 0 to 1: of gan the second network's verdict, 0.2 if not given;
+    of fixmatch the probability of its class, 0.95 if not given."""
+    unlabeled_weight: float | None = None
+    """What masks that are so made count, where true ones count 1; if not given, 0.1 of gan and 1 of fixmatch."""
+    unlabeled_from: float = 0.2
+    """Share of the steps after which photos without masks begin to count."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, holds, expected in (
+            ("trust", self.trust is None or 0 <= self.trust <= 1, "0 to 1"),
+            ("unlabeled_weight", self.unlabeled_weight is None or self.unlabeled_weight >= 0, "at least 0"),
+            ("unlabeled_from", 0 <= self.unlabeled_from <= 1, "0 to 1"),
+            ("unlabeled_dir", bool(self.unlabeled_dir or self.labels), "a folder, or some --labels"),
+            ("scenes", not self.scenes, "0: made-up scenes all have masks"),
+            ("fold", not self.folds or self.fold != "all", "one of the --folds"),
+        ):
+            if not holds:
+                raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(lambda: run(cli.parse(Settings, argv, "eggseg.labelfree.gan", with_config=True, profiles=PROFILES)))
+
+
+def run(chosen: Settings) -> int:
+    # Only now: whoever asks for --help does not wait for TensorFlow.
+    from eggseg.labelfree import semisupervised
+
+    return semisupervised.run(chosen)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

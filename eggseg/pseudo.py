@@ -1,0 +1,51 @@
+"""Masks that a model made, to be learned from where it was sure of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from eggseg import geometry, pairs
+from eggseg.classes import VOID
+from eggseg.errors import InputError
+from eggseg.pairs import Pair
+from eggseg.pictures import PictureError, fault, opened
+from eggseg.squares import Squares
+
+PREFIX = "pseudo:"
+"""What the names of such photos begin with, so that none is another's."""
+
+
+def find(folder: Path) -> list[Pair]:
+    """The photos of images/ and their masks of masks/; `InputError` where one has no confidence."""
+    found = pairs.find(folder)
+    for pair in found:
+        if not _confidence(folder, pair).is_file():
+            raise InputError(f"{_confidence(folder, pair)} is not there: eggseg.predict --confidence writes it")
+    return [dataclasses.replace(pair, name=PREFIX + pair.name) for pair in found]
+
+
+def forget_doubtful(squares: Squares, folder: Path, least: float) -> None:
+    """Make VOID, in the squares of such photos, the pixels whose confidence is below `least`, 0 to 1."""
+    for index in squares.held:
+        pair = squares.pairs[index]
+        if not pair.name.startswith(PREFIX):
+            continue
+        path = _confidence(folder, pair)
+        try:
+            with opened(path) as picture:
+                confidence = np.array(picture.convert("L"))
+        except (PictureError, OSError) as error:
+            raise InputError(fault(path, error)) from None
+        width, height = squares.photos[index].size
+        if confidence.shape != (height, width):
+            found = f"{confidence.shape[1]}x{confidence.shape[0]}"
+            raise InputError(f"{path} is {found}, its photo {pair.image} is {width}x{height}")
+        doubtful = geometry.letterbox(confidence[..., None], squares.size, labels=True).numpy()[..., 0] < 255 * least
+        squares.at(index)[doubtful, 3] = VOID
+
+
+def _confidence(folder: Path, pair: Pair) -> Path:
+    return folder / "confidence" / f"{pair.name.removeprefix(PREFIX)}.png"

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import SMALL, draw
+from PIL import Image
+
+from eggseg import train
+from eggseg.classes import VOID
+from eggseg.labelfree import gan, views
+from eggseg.labelfree.adversarial import Judge
+from eggseg.labelfree.fixmatch import share
+
+METHODS = ("gan", "fixmatch")
+
+
+@pytest.fixture(scope="module")
+def unlabeled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = draw(tmp_path_factory.mktemp("more"), 6, seed=7)
+    shutil.rmtree(folder / "masks")
+    return folder
+
+
+def command(data_dir: Path, output: Path, method: str, *args: str) -> list[str]:
+    places = ["--data_dir", str(data_dir), "--output_dir", str(output)]
+    return [*places, "--method", method, *SMALL, "--epochs", "3", "--unlabeled_from", "0.3", *args]
+
+
+def figures(run: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((run / "history.csv").read_text().splitlines()))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_masks_of_photos_without_are_written_and_can_be_learned_from(data_dir, unlabeled, tmp_path, method, capsys):
+    run = tmp_path / "run"
+    assert gan.main(command(data_dir, run, method, "--unlabeled_dir", str(unlabeled), "--trust", "0")) == 0
+    assert [float(row["trusted"]) for row in figures(run)] == pytest.approx([0.7, 0.7, 0.7], abs=0.3)
+    for path in (unlabeled / "images").iterdir():
+        with Image.open(path) as photo:
+            size = photo.size
+        assert (run / "pseudo" / "images" / path.name).read_bytes() == path.read_bytes()
+        for kind in ("masks", "confidence"):
+            with Image.open(run / "pseudo" / kind / f"{path.name}.png") as made:
+                assert made.size == size
+                assert made.mode == "L"
+    again = ["--data_dir", str(data_dir), "--output_dir", str(tmp_path / "again"), *SMALL, "--epochs", "1"]
+    assert train.main([*again, "--pseudo", str(run / "pseudo"), "--pseudo_confidence", "0.5"]) == 0
+    split = json.loads((tmp_path / "again" / "config.json").read_text())["split"]
+    assert [name for name in split["train"] if name.startswith("pseudo:")] == [
+        f"pseudo:photo_{i}.{'png' if i % 2 else 'jpg'}" for i in range(6)
+    ]
+    assert not [name for name in split["val"] if name.startswith("pseudo:")]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(data_dir, unlabeled, tmp_path, method, monkeypatch):
+    from eggseg.callbacks import RunRecorder
+
+    whole = command(data_dir, tmp_path / "whole", method, "--labels", "5")
+    assert gan.main(whole) == 0
+    ended = RunRecorder.on_epoch_end
+
+    def stops(self: RunRecorder, epoch: int, logs: dict[str, float] | None = None) -> None:
+        ended(self, epoch, logs)
+        if epoch == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", stops)
+    assert gan.main(command(data_dir, tmp_path / "parts", method, "--labels", "5")) == 130
+    monkeypatch.undo()
+    assert gan.main([*command(data_dir, tmp_path / "parts", method, "--labels", "5"), "--resume"]) == 0
+    assert figures(tmp_path / "parts") == figures(tmp_path / "whole")
+
+
+def test_masks_that_are_not_to_be_seen_are_not(data_dir, tmp_path):
+    args = ("fixmatch", "--labels", "5", "--trust", "0")
+    assert gan.main(command(data_dir, tmp_path / "run", *args)) == 0
+    split = json.loads((tmp_path / "run" / "config.json").read_text())["split"]
+    other = shutil.copytree(data_dir, tmp_path / "other")
+    for name in set(split["train"]) - set(split["labelled"]):
+        with Image.open(other / "masks" / name) as mask:
+            mask.transpose(Image.Transpose.ROTATE_180).save(other / "masks" / name, quality=92)
+    assert gan.main(command(other, tmp_path / "again", *args)) == 0
+    first, second = (figures(tmp_path / name) for name in ("run", "again"))
+    assert [row["loss"] for row in first] == [row["loss"] for row in second]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "--unlabeled_dir is None, expected a folder, or some --labels"),
+        (["--labels", "5", "--trust", "2"], "--trust is 2.0, expected 0 to 1"),
+        (["--labels", "5", "--folds", "5"], "--fold is all, expected one of the --folds"),
+        (["--labels", "50"], "--labels is 50, expected at most the 12 photos that are trained on"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_error(data_dir, tmp_path, args, message, capsys):
+    assert gan.main(command(data_dir, tmp_path / "run", "gan", *args)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_views_lie_upon_each_other():
+    square = np.zeros((40, 40, 4), np.uint8)
+    square[10:30, 5:35, :3] = 120
+    square[12:20, 8:20, :3] = 250
+    square[..., 3] = np.where(square[..., 0] > 0, 2, VOID)
+    lesson = {"batch_size": 3, "steps": 2, "seed": 0, "strength": 0.5, "first_epoch": 0}
+    seen = next(iter(views.batches(lambda place: square, 3, 40, two_views=True, **lesson)))
+    assert set(np.unique(seen.ids)) <= {0, VOID}, "true classes are not to be seen"
+    for image, other, ids in zip(seen.image.numpy(), seen.other.numpy(), seen.ids.numpy(), strict=True):
+        inside = ids == 0
+        assert inside.any()
+        ranks = [np.argsort(np.argsort(view.mean(-1)[inside])) for view in (image, other)]
+        assert np.corrcoef(*ranks)[0, 1] > 0.3
+    shares = seen.covered.numpy().mean((1, 2))
+    assert (shares > 0.04).all()
+    assert (shares < 0.4).all()
+
+
+def test_the_share_of_what_is_trusted():
+    ids = tf.constant([[[0, VOID], [1, VOID]], [[VOID, VOID], [VOID, VOID]]], tf.uint8)
+    assert share(ids).numpy().tolist() == [0.5, 0.0]
+
+
+def test_a_judge_learns_to_tell_true_masks_from_made_ones():
+    tf.keras.utils.set_random_seed(0)
+    judge = Judge(48, 3, "float32", filters=4, rate=1e-2)
+    rng = np.random.default_rng(0)
+    true = tf.one_hot(rng.integers(0, 3, (4, 6, 6)).repeat(8, 1).repeat(8, 2), 3)
+    made = tf.fill((4, 48, 48, 3), 1 / 3)
+    known = tf.ones((4, 48, 48))
+    losses = [float(judge.learn(true, made, known)) for _ in range(30)]
+    assert losses[-1] < 0.2 < losses[0]
+    assert float(tf.reduce_mean(judge(true))) > 0 > float(tf.reduce_mean(judge(made)))
