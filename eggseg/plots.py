@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -66,6 +66,94 @@ def clusters(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], number: int, *,
         painted.imshow(colors[shrunk(found, side)])
     handles = [Patch(color=color, label=str(i)) for i, color in enumerate(colors)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(number, 20), frameon=False, fontsize=8)
+    return figure
+
+
+def grid(pictures: Sequence[tuple[np.ndarray, str]], *, columns: int = 4, side: int = 360) -> Figure:
+    """Pictures with captions: photos, (h, w, 3) uint8, or one quantity, (h, w) float, from 0 to its highest value."""
+    lines = -(-len(pictures) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.75 * lines), layout="constrained")
+    for axis in figure.subplots(lines, columns, squeeze=False).flat:
+        axis.axis("off")
+    for axis, (picture, caption) in zip(figure.axes, pictures, strict=False):
+        small = shrunk(picture, side) if picture.ndim == 3 else picture
+        axis.imshow(small, cmap="cividis", vmin=0, vmax=None if picture.ndim == 3 else max(float(picture.max()), 1e-9))
+        axis.set_title(caption, fontsize=8, parse_math=False)
+    return figure
+
+
+def values(counts: Mapping[str, np.ndarray], classes: ClassTable) -> Figure:
+    """How often each grey value is in some masks, (256,) counts each, and which of them are taken for which class."""
+    spans = {one: one.value for one in classes.classes if isinstance(one.value, int)}
+    figure = Figure(figsize=(9, 1.7 * len(counts) + 0.9), layout="constrained")
+    axes = figure.subplots(len(counts), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (name, of) in zip(axes, counts.items(), strict=True):
+        for one, value in spans.items():
+            left, right = value - classes.reach, value + classes.reach
+            axis.axvspan(left, right, color=np.array(one.color) / 255, alpha=0.35, lw=0)
+        axis.bar(np.arange(256), of, width=1.0, color="black")
+        axis.set_yscale("symlog")
+        axis.set_title(name, fontsize=8, parse_math=False)
+        axis.set_ylabel("pixels", fontsize=8)
+    axes[-1].set_xlim(-2, 257)
+    axes[-1].set_xlabel("grey value in the mask")
+    handles = [Patch(color=np.array(one.color) / 255, alpha=0.35, label=one.name) for one in spans]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(spans), frameon=False, fontsize=9)
+    return figure
+
+
+def shares(parts: Mapping[str, Mapping[str, int]]) -> Figure:
+    """How many photos of each session, a bar, are in which part."""
+    kinds = list(dict.fromkeys(kind for of in parts.values() for kind in of))
+    figure = Figure(figsize=(8, 0.34 * len(parts) + 1.1), layout="constrained")
+    axis = figure.subplots()
+    left = np.zeros(len(parts))
+    for color, kind in zip(matplotlib.colormaps["cividis"](np.linspace(0.15, 0.9, len(kinds))), kinds, strict=True):
+        counts = np.array([of.get(kind, 0) for of in parts.values()])
+        axis.barh(list(parts), counts, left=left, color=color, label=kind)
+        left += counts
+    axis.invert_yaxis()
+    axis.set_xlabel("photos")
+    axis.tick_params(axis="y", labelsize=8)
+    figure.legend(loc="outside lower center", ncols=len(kinds), frameon=False, fontsize=9)
+    return figure
+
+
+def curves(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Loss, IoU of each class on the held-out photos, and learning rate, epoch by epoch, from rows of history.csv."""
+    epochs = [row["epoch"] for row in history]
+    figure = Figure(figsize=(11, 3), layout="constrained")
+    loss, iou, rate = figure.subplots(1, 3)
+    for axis, names in (
+        (loss, ["loss", "val_loss"]),
+        (iou, ["miou", "val_miou", *(name for name in history[0] if name.startswith("val_iou_"))]),
+        (rate, ["learning_rate"]),
+    ):
+        for name in names:
+            axis.plot(epochs, [row[name] for row in history], "o-" if len(epochs) < 3 else "-", label=name)
+        axis.set_xlabel("epoch")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    iou.set_ylim(0, 1)
+    return figure
+
+
+def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> Figure:
+    """Whether pixels of confidence (n,), 0..1, are right, (n,) bool, as often as they say, and how many are of each."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    share = np.bincount(place, right, bins) / np.maximum(counts, 1)
+    middles = (np.arange(bins) + 0.5) / bins
+    figure = Figure(figsize=(4.6, 4.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], "--", color="grey", label="as sure as it is right")
+    upper.plot(middles[counts > 0], share[counts > 0], "o-", color="#004488", label="what it is")
+    upper.set_ylabel("share that is right")
+    upper.legend(fontsize=8)
+    lower.bar(middles, counts, width=0.9 / bins, color="#004488")
+    lower.set_yscale("symlog")
+    lower.set_ylabel("pixels")
+    lower.set_xlabel("confidence")
     return figure
 
 

@@ -179,6 +179,7 @@ def _measure(
     picks = np.linspace(0, len(val) - 1, min(SAMPLES, len(val))).astype(int)
     rows = [scoring.row(scores, i) for i in picks]
     write_bytes(folder / "samples.png", plots.png(plots.comparison(rows, classes, columns=2)))
+    write_bytes(folder / "curves.png", plots.png(plots.curves(recorder.rows)))
     print(f"miou={metrics['miou']:.4f}", flush=True)
     print(f"the model is in {saved}, its pictures in {folder / 'samples.png'}")
     return metrics

@@ -13,7 +13,7 @@ from eggseg.config import METRICS, Config
 from eggseg.errors import InputError
 
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
-PICTURES = ("samples.png", "history.csv", "config.json", METRICS)
+PICTURES = ("samples.png", "curves.png", "history.csv", "config.json", METRICS)
 
 
 def main() -> None:

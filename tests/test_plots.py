@@ -72,3 +72,37 @@ def test_a_confusion_shows_shares_of_each_true_class():
     assert texts[3:6] == ["0.0%\n0"] * 3, "a class that is nowhere divides by nothing"
     assert texts[6:] == ["25.0%\n1", "25.0%\n1", "50.0%\n2"]
     assert min(opened(plots.png(figure)).shape[:2]) > 100
+
+
+RNG = np.random.default_rng(0)
+HISTORY = [
+    {
+        "epoch": i,
+        "loss": 1 / i,
+        "val_loss": 2 / i,
+        "miou": 0.1 * i,
+        "val_miou": 0.1,
+        "val_iou_egg": np.nan,
+        "learning_rate": 1e-3,
+    }
+    for i in range(1, 4)
+]
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        plots.grid([(RNG.integers(0, 256, (37, 91, 3), np.uint8), "a photo"), (RNG.uniform(size=(9, 7)), "$features")]),
+        plots.grid([(np.zeros((5, 5)), "nothing")], columns=1),
+        plots.values({"a.png": np.bincount([0, 128, 255] * 9, minlength=256)}, EGGS_AND_PANS),
+        plots.shares({"one": {"train": 5, "val": 2}, "another": {"val": 3}}),
+        plots.curves(HISTORY),
+        plots.curves(HISTORY[:1]),
+        plots.calibration(RNG.uniform(size=500), RNG.uniform(size=500) > 0.3),
+        plots.calibration(np.ones(3), np.ones(3, bool)),
+    ],
+)
+def test_a_figure_is_a_picture_with_something_on_it(figure):
+    pixels = opened(plots.png(figure, dpi=40))
+    assert min(pixels.shape[:2]) > 50
+    assert pixels.std() > 0

@@ -37,7 +37,9 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 def test_the_run_folder_holds_all_that_was_promised(run_dir: Path) -> None:
     names = {"saved_model", "raw.weights.h5", "averaged.weights.h5", "config.json", "history.csv", "metrics.json"}
-    assert names | {"samples.png", "tensorboard", "checkpoint.npz"} == {path.name for path in run_dir.iterdir()}
+    assert names | {"samples.png", "curves.png", "tensorboard", "checkpoint.npz"} == {
+        path.name for path in run_dir.iterdir()
+    }
     record = json.loads((run_dir / "config.json").read_text())
     assert record["settings"]["image_size"] == 49
     assert len(record["fingerprint"]) == 64
