@@ -154,12 +154,18 @@ class RunRecorder(keras.callbacks.Callback):
             np.savez(file, allow_pickle=False, **arrays)
 
     def _save_weights(self) -> None:
+        layers = layers_of(self.model)
         with replacing(self.folder / RAW) as temporary:
-            self.model.save_weights(temporary)
+            layers.save_weights(temporary)
         self.averaged.swap()
         with replacing(self.folder / AVERAGED) as temporary:
-            self.model.save_weights(temporary)
+            layers.save_weights(temporary)
         self.averaged.swap()
+
+
+def layers_of(model: keras.Model) -> keras.Model:
+    """The same layers without the optimizer, whose state Keras writes and reads with a model's weights."""
+    return keras.Model(model.input, model.output)
 
 
 class Pictures(keras.callbacks.Callback):

@@ -35,7 +35,7 @@ from eggseg import (
     shares,
     synthetic,
 )
-from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
+from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder, layers_of
 from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.distribution import Workers
@@ -315,6 +315,6 @@ def _load_weights(model: keras.Model, init: Path) -> None:
         with warnings.catch_warnings():
             # Keras only warns of layers that it finds no weights for, and leaves them as they were.
             warnings.simplefilter("error", UserWarning)
-            model.load_weights(path)
+            layers_of(model).load_weights(path)
     except (ValueError, OSError, UserWarning) as error:
         raise InputError(f"--init {path} does not fit this network: {str(error).splitlines()[0]}") from None

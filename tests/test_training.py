@@ -143,6 +143,7 @@ def test_init_starts_from_an_earlier_run(run_dir: Path, data_dir: Path, tmp_path
         next(csv.DictReader((folder / "history.csv").read_text().splitlines())) for folder in (tmp_path, run_dir)
     )
     assert float(fresh["loss"]) < 0.7 * float(first["loss"])
+    assert float(fresh["learning_rate"]) > 1e-4, "the schedule begins anew"
 
 
 @pytest.mark.parametrize(("init", "message"), [("nothing", "holds no weights"), ("small", "does not fit this network")])
