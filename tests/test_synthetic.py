@@ -30,9 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("index", "photo", "ids"),
     [
-        (0, "d9dd7cbd7610ae6c", "6a057db785728011"),
-        (2, "2e2330e40be5835d", "cb15729989be8073"),
-        (7, "9aa25f4075cdc9a7", "a932a412276883a5"),
+        (0, "06f1c9938e5cc5c5", "6a057db785728011"),
+        (2, "da0b52920165ce5d", "cb15729989be8073"),
+        (7, "2a578e050bcab452", "a932a412276883a5"),
     ],
 )
 def test_scenes_are_pinned(index: int, photo: str, ids: str) -> None:

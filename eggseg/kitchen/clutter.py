@@ -359,7 +359,7 @@ def hand(
         limb(knots, (1.15, 1.02, 0.82), skin, 1.0)
         nail = near(rng, darker(skin, 1.12), 6)
         if curl < 0.6 and s > 6:
-            canvas.paint([disc(*at(-3.2 + ax + bx, base + ay + by), 0.45 * s)], nail, opacity=0.6)
+            canvas.paint([disc(*at(-3.2 + ax + bx, base + ay + by), uniform(rng, 0.45, 0.65) * s)], nail, opacity=0.7)
     if held is not None:
         held()
     tx, ty = turn(6.0, 0, -30 + 34 * grip)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from PIL import Image
@@ -58,8 +59,8 @@ def stage(
     tilt = uniform(place, -roll, roll) + 30 * sway * uniform(now, -1, 1)
     camera = Camera(size, far, low, tilt, uniform(place, *focal), target)
     canvas = Canvas(camera, full, light(place), color or near(place, (200, 198, 192), 40))
-    canvas.shadow_strength = uniform(place, 0.25, 0.8)
-    canvas.ambient = uniform(place, 0.38, 0.66)
+    canvas.shadow_strength = uniform(place, 0.15, 0.8)
+    canvas.ambient = uniform(place, 0.38, 0.8)
     canvas.skin = near(place, pick(place, clutter.SKIN))
     canvas.sleeve = anycolor(place) if chance(place, 0.6) else None
     return canvas
@@ -339,6 +340,8 @@ def plate_side(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 def closeup(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
     """One egg fills much of the frame, on a plate or a board, a finger or a hand beside it."""
+    if chance(place, 0.4):
+        return peeled(size, full, place, now)
     canvas = stage(size, full, place, now, (14, 38), (35, 85), (0.8, 1.3), 12, 0.08, near(place, (150, 150, 150), 60))
     backdrop(canvas, place, int(place.integers(6, 14)))
     top = pick(place, (("plain", (34, 34, 36)), ("plain", (44, 46, 50)), ("plain", (232, 230, 226)), *TABLES))
@@ -356,12 +359,38 @@ def closeup(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
         canvas.put(now, props.egg, x, y, 0, brown)
     canvas.flush()
     if chance(now, 0.6):
-        heading = uniform(now, -60, 60)
-        u, v = canvas.camera.project(x, y, 2)
-        s = canvas.camera.scale(x, y, 3) * uniform(now, 0.8, 1.2)
-        dx, dy = turn(-s * uniform(now, 2.2, 8), 0, heading)
-        clutter.hand(canvas, now, u + dx, v + dy, heading, s, canvas.skin, fingers=pick(now, (1, 1, 4)))
+        point_at(canvas, now, x, y, pick(now, (1, 1, 4)))
     return canvas
+
+
+def peeled(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
+    """White upon white: a boiled egg without its shell, on a plate that fills the frame, in the light of a window."""
+    canvas = stage(size, full, place, now, (10, 26), (50, 90), (0.8, 1.3), 20, 0.08, near(place, (225, 223, 216), 20))
+    canvas.ambient, canvas.shadow_strength = uniform(place, 0.66, 0.92), uniform(place, 0.1, 0.4)
+    backdrop(canvas, place, 0)
+    table(canvas, place, (40, 40), pick(place, TABLES), uniform(place, -30, 30))
+    x, y, dice = uniform(now, -3, 3), uniform(now, -3, 3), child(now)
+    color = near(place, pick(place, props.WHITE), 6)
+
+    def fill(inside: Shape) -> None:
+        for _ in range(pick(now, (1, 1, 1, 1, 2))):
+            props.egg(canvas, dice, x + uniform(dice, -1, 1), y + uniform(dice, -1, 1), 0.3, False)
+
+    plate = functools.partial(props.plate, color=color)
+    canvas.put(place, plate, uniform(place, -4, 4), uniform(place, -4, 4), uniform(place, 12, 20), fill)
+    canvas.flush()
+    if chance(now, 0.8):
+        point_at(canvas, now, x, y, pick(now, (1, 1, 1, 4)))
+    return canvas
+
+
+def point_at(canvas: Canvas, now: Rng, x: float, y: float, fingers: int) -> None:
+    """A hand of so many stretched fingers that comes from the side, up to what lies there."""
+    heading = uniform(now, -60, 60)
+    u, v = canvas.camera.project(x, y, 2)
+    s = canvas.camera.scale(x, y, 3) * uniform(now, 0.8, 1.2)
+    dx, dy = turn(-s * uniform(now, 2.2, 8), 0, heading)
+    clutter.hand(canvas, now, u + dx, v + dy, heading, s, canvas.skin, fingers=fingers)
 
 
 def carton_scene(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:

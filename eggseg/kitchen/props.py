@@ -122,7 +122,15 @@ def ovoid(
     canvas.paint([outline], shade, owner, within)
 
 
-BROWN = ((205, 138, 96), (218, 160, 120), (182, 112, 78), (226, 150, 100), (232, 186, 150), (164, 98, 66))
+BROWN = (
+    (205, 138, 96),
+    (218, 160, 120),
+    (182, 112, 78),
+    (226, 150, 100),
+    (232, 186, 150),
+    (164, 98, 66),
+    (176, 108, 92),
+)
 WHITE = ((246, 243, 236), (240, 232, 214), (250, 248, 246), (236, 222, 188), (232, 230, 208))
 
 
@@ -245,11 +253,18 @@ def vessel(
 
 
 def plate(
-    canvas: Canvas, rng: Rng, x: float, y: float, radius: float | None = None, contents: Callable | None = None
+    canvas: Canvas,
+    rng: Rng,
+    x: float,
+    y: float,
+    radius: float | None = None,
+    contents: Callable | None = None,
+    color: Color | None = None,
 ) -> None:
     radius = radius or uniform(rng, 8, 14)
-    white = near(rng, pick(rng, ((240, 238, 232), (226, 226, 226), (246, 246, 244))), 8)
-    color = white if chance(rng, 0.7) else anycolor(rng)
+    if color is None:
+        white = near(rng, pick(rng, ((240, 238, 232), (226, 226, 226), (246, 246, 244))), 8)
+        color = white if chance(rng, 0.7) else anycolor(rng)
     line = anycolor(rng) if chance(rng, 0.35) else color
     vessel(
         canvas,
