@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from eggseg.classes import ClassTable
 from eggseg.overlays import overlay
 from eggseg.pictures import shrunk
+
+if TYPE_CHECKING:
+    import keras
 
 matplotlib.use("agg")
 
@@ -72,7 +76,8 @@ def clusters(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], number: int, *,
 def grid(pictures: Sequence[tuple[np.ndarray, str]], *, columns: int = 4, side: int = 360) -> Figure:
     """Pictures with captions: photos, (h, w, 3) uint8, or one quantity, (h, w) float, from 0 to its highest value."""
     lines = -(-len(pictures) // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.75 * lines), layout="constrained")
+    tallest = min(1.0, max(picture.shape[0] / picture.shape[1] for picture, _ in pictures))
+    figure = Figure(figsize=(3.2 * columns, (3.2 * tallest + 0.35) * lines), layout="constrained")
     for axis in figure.subplots(lines, columns, squeeze=False).flat:
         axis.axis("off")
     for axis, (picture, caption) in zip(figure.axes, pictures, strict=False):
@@ -116,6 +121,41 @@ def shares(parts: Mapping[str, Mapping[str, int]]) -> Figure:
     axis.set_xlabel("photos")
     axis.tick_params(axis="y", labelsize=8)
     figure.legend(loc="outside lower center", ncols=len(kinds), frameon=False, fontsize=9)
+    return figure
+
+
+def network(model: keras.Model) -> Figure:
+    """What a network makes of a photo: a box for each size, as high as the picture and as wide as its channels."""
+    boxes: list[tuple[int, int]] = []
+    for layer in model.layers:
+        height, _, channels = layer.output.shape[1:]
+        if boxes[-1:] != [(height, channels)]:
+            boxes.append((height, channels))
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    axis = figure.subplots()
+    highest, left = max(height for height, _ in boxes), 0.0
+    colors = matplotlib.colormaps["cividis"]
+    for height, channels in boxes:
+        width = 0.35 * channels**0.5
+        axis.add_patch(Rectangle((left, -height / 2), width, height, color=colors(1 - height / highest)))
+        axis.text(left + width / 2, -highest * 0.56, f"{height}\n{channels}", ha="center", va="top", fontsize=7)
+        left += width + 0.9
+    axis.text(-0.4, -highest * 0.56, "side\nchannels", ha="right", va="top", fontsize=7)
+    axis.set_xlim(-3, left)
+    axis.set_ylim(-0.8 * highest, 0.55 * highest)
+    axis.axis("off")
+    return figure
+
+
+def lines(x: Sequence[float], of: Mapping[str, Sequence[float]], label: str) -> Figure:
+    """Curves by their names, over what `label` names."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axis = figure.subplots()
+    for name, y in of.items():
+        axis.plot(x, y, label=name)
+    axis.set_xlabel(label)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
     return figure
 
 
