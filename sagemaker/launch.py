@@ -34,6 +34,7 @@ HERE_ONLY = (
     "export_dir",
     "model_dir",
     "init",
+    "pseudo",
     "overwrite",
     "resume",
     "fold",

@@ -41,3 +41,11 @@ def test_the_readme_shows_commands_that_exist() -> None:
 
 def test_the_folder_sagemaker_does_not_hide_the_package_of_that_name() -> None:
     assert not (ROOT / "sagemaker" / "__init__.py").exists()
+
+
+def test_the_readmes_speeds_are_those_that_were_measured() -> None:
+    section = (ROOT / "README.md").read_text().partition("## How fast it is")[2].partition("\n## ")[0]
+    measured = (ROOT / "benchmarks/README.md").read_text().splitlines()
+    rows = re.findall(r"^\|.*$", section, re.MULTILINE)
+    assert rows
+    assert [row for row in rows if row not in measured] == []
