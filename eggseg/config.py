@@ -195,7 +195,10 @@ class Config:
 
 
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a run's settings, as JSON values, that a run which goes on from it must share."""
+    """Those of a run's settings, as JSON values, that a run which goes on from it must share.
+
+    What an earlier version did not have yet was as the default is.
+    """
     places = {"data_dir", "output_dir", "export_dir", "model_dir", "init", "pseudo"}
     free = places | {"overwrite", "resume", "profile", "fold", "audit", "tta", "cache", "distribution", "num_gpus"}
-    return {name: value for name, value in settings.items() if name not in free}
+    return {name: value for name, value in (Config().to_json() | dict(settings)).items() if name not in free}

@@ -280,3 +280,10 @@ def test_a_command_ends_with_a_code_and_at_most_one_line(command, code, line, ca
 def test_a_mistake_in_the_program_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         cli.run(lambda: 1 // 0)
+
+
+def test_what_an_earlier_version_did_not_have_was_as_the_default_is() -> None:
+    now = Config(epochs=3).to_json()
+    before = {name: value for name, value in now.items() if name != "labels"}
+    assert decisive(before) == decisive(now)
+    assert decisive(before) != decisive(Config(epochs=3, labels=5).to_json())
