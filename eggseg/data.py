@@ -52,9 +52,11 @@ def order(indices: Sequence[int], *, count: int, seed: int, first_epoch: int) ->
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         # Shuffle places, not pixels: no buffer to fill.
         places = tf.range(max(count, len(indices)), dtype=tf.int64)
-        dice = tf.stack([tf.cast(seed, tf.int64), number])
+        dice = tf.stack([tf.constant(seed, tf.int64), number])
         places = tf.random.experimental.stateless_shuffle(places, dice)[:count]
-        index = tf.gather(np.array(indices, np.int64), places % len(indices))
+        # Of fewer photos, others come once more in each epoch.
+        turn = number * count if len(indices) < count else 0
+        index = tf.gather(np.array(indices, np.int64), (places + turn) % len(indices))
         again = places // len(indices)
         return tf.data.Dataset.from_tensor_slices((index, _mix(seed, number, index + again * _ANOTHER)))
 
@@ -91,4 +93,4 @@ def square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _mix(seed: int, epoch: tf.Tensor, photos: tf.Tensor) -> tf.Tensor:
     """Stateless seeds, (n, 2) int64, that differ for every (seed, epoch, photo)."""
-    return tf.stack([tf.fill(tf.shape(photos), tf.cast(seed, tf.int64) * 0x9E3779B1 + epoch), photos], axis=1)
+    return tf.stack([tf.fill(tf.shape(photos), tf.constant(seed, tf.int64) * 0x9E3779B1 + epoch), photos], axis=1)

@@ -60,7 +60,11 @@ def run(settings: Settings) -> int:
 def _choose(found: Sequence[Pair], settings: Settings) -> list[Pair]:
     if settings.split == "all":
         return list(found)
-    wanted = set(_run_record(settings)["split"][settings.split])
+    from eggseg.pseudo import PREFIX
+
+    parts = _run_record(settings)["split"]
+    names = parts.get("labelled", parts["train"]) if settings.split == "train" else parts["val"]
+    wanted = {name for name in names if not name.startswith(PREFIX)}
     chosen = [pair for pair in found if pair.name in wanted]
     if len(chosen) < len(wanted):
         lost = sorted(wanted - {pair.name for pair in chosen})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from eggseg.classes import VOID
 from eggseg.errors import InputError
 from eggseg.pairs import Pair
 from eggseg.pictures import PictureError, fault, opened
+from eggseg.split import Split
 from eggseg.squares import Squares
 
 PREFIX = "pseudo:"
@@ -45,6 +48,20 @@ def forget_doubtful(squares: Squares, folder: Path, least: float) -> None:
             raise InputError(f"{path} is {found}, its photo {pair.image} is {width}x{height}")
         doubtful = geometry.letterbox(confidence[..., None], squares.size, labels=True).numpy()[..., 0] < 255 * least
         squares.at(index)[doubtful, 3] = VOID
+
+
+def without_copies(pairs: Sequence[Pair], parts: Split) -> Split:
+    """The split without such photos as are held out too, whose masks would tell what they are measured by."""
+    made = [i for i in parts.train if pairs[i].name.startswith(PREFIX)]
+    held = {_digest(pairs[i]) for i in parts.val} if made else set()
+    copies = {i for i in made if _digest(pairs[i]) in held}
+    if copies:
+        print(f"{len(copies)} photos of --pseudo are held out: they are left aside")
+    return Split(tuple(i for i in parts.train if i not in copies), parts.val)
+
+
+def _digest(pair: Pair) -> bytes:
+    return hashlib.sha256(pair.image.read_bytes()).digest()
 
 
 def _confidence(folder: Path, pair: Pair) -> Path:

@@ -65,6 +65,7 @@ def check_same_run(folder: Path, now: dict[str, Any], config: Config) -> None:
     if before.get("workers", 1) != now["workers"]:
         raise InputError(f"{folder} was trained on {before.get('workers', 1)} machines, not on {now['workers']}")
     was, wanted = decisive(before["settings"]), decisive(now["settings"])
-    changed = [f"--{name} was {was.get(name)}, is {value}" for name, value in wanted.items() if was.get(name) != value]
+    names = [name for name in was | wanted if was.get(name) != wanted.get(name)]
+    changed = [f"--{name} was {was.get(name)}, is {wanted.get(name)}" for name in names]
     if changed:
         raise InputError(pairs.summary(changed, f"settings differ from those of the run in {folder}"))

@@ -57,16 +57,14 @@ class Teacher(Protocol):
     variables: Sequence[keras.Variable]
     """What the next step depends on beside the model, its optimizer and the averages; known once there is a model."""
 
+    def prepare(self, squares: Squares, others: Sequence[int]) -> None:
+        """Look at what there is to learn from: `others` are training photos whose masks are not to be seen."""
+
     def learner(self, config: Config, classes: ClassTable, steps: int) -> keras.Model:
         """What `learning.learner` gives, with a `train_step` for the batches."""
 
-    def batches(
-        self, labelled: tf.data.Dataset, squares: Squares, others: Sequence[int], lesson: Mapping[str, Any]
-    ) -> tf.data.Dataset:
-        """Batches of labelled photos, and what there is beside them.
-
-        `others` are training photos whose masks are not to be seen; the `lesson` is what `data.train_batches` takes.
-        """
+    def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
+        """Batches of labelled photos and what there is beside them; the `lesson` is as `data.train_batches` takes it."""
 
 
 class Supervised:
@@ -75,7 +73,10 @@ class Supervised:
     variables: Sequence[keras.Variable] = ()
     learner = staticmethod(learning.learner)
 
-    def batches(self, labelled: tf.data.Dataset, *_: Any) -> tf.data.Dataset:
+    def prepare(self, squares: Squares, others: Sequence[int]) -> None:
+        """Nothing is left to look at."""
+
+    def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
         return labelled
 
 
@@ -123,7 +124,7 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
         raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")
     if config.pseudo:
         pseudo.forget_doubtful(squares, config.pseudo, config.pseudo_confidence)
-    parts = _split(config, squares.photos)
+    parts = pseudo.without_copies(squares.pairs, _split(config, squares.photos))
     share = shares.deal(workers, squares, parts, config.batch_size, config.scenes)
     record = runfolder.record(config, classes, squares, parts, workers.count)
     learned = _learned(config, squares.photos, parts)
@@ -131,6 +132,7 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
         record["split"]["labelled"] = [squares.photos[i].name for i in learned]
     workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
     runfolder.check_same_run(folder, record, config)
+    teacher.prepare(squares, sorted(set(parts.train) - set(learned)))
     recorder = _begin(config, classes, workers, share.steps, teacher)
     # Only now: what may go wrong with the settings has not, and an earlier run is not lost for a typing error.
     if not config.resume:
@@ -140,8 +142,8 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     machines = f", on {workers.count} machines" if workers.count > 1 else ""
     print(f"training on {photos}, validating on {len(parts.val)}, in {record['precision']}{machines}")
 
-    learned = learned if config.labels else share.train
-    _fit(recorder, config, classes, squares, share, learned, workers, teacher)
+    mine = [i for i in learned if i in set(share.train)]
+    _fit(recorder, config, classes, squares, share, mine, workers, teacher)
     if cache:
         cache.unlink()
     metrics = _measure(recorder, config, classes, squares, parts, record, begun) if workers.index == 0 else {}
@@ -258,7 +260,7 @@ def _fit(
     workers: Workers,
     teacher: Teacher,
 ) -> None:
-    """Train on the photos at `learned`; the others of the share are photos whose masks are not to be seen."""
+    """Train on those photos of the share whose masks are `learned` from."""
     workers.share(recorder.folder / CHECKPOINT)
     done = recorder.restore()
     if done:
@@ -275,8 +277,7 @@ def _fit(
     if config.scenes:
         train = endless.train_batches(config.image_size, **lesson, worker=workers.index, workers=workers.count)
     else:
-        train = data.train_batches(squares, learned, **lesson)
-        train = teacher.batches(train, squares, sorted(set(share.train) - set(learned)), lesson)
+        train = teacher.batches(data.train_batches(squares, learned, **lesson), lesson)
     val = data.plain_batches(
         squares,
         share.val,

@@ -8,9 +8,10 @@ import pytest
 from conftest import draw
 from PIL import Image
 
-from eggseg import pseudo, squares
+from eggseg import pairs, pseudo, squares
 from eggseg.classes import EGGS_AND_PANS, VOID
 from eggseg.errors import InputError
+from eggseg.split import Split
 
 
 @pytest.fixture
@@ -38,13 +39,21 @@ def test_what_is_not_certain_is_unknown(made, least, left, right):
 
 
 def test_true_masks_stay_as_they_are(made, data_dir):
-    from eggseg import pairs
-
     found = squares.read(pairs.find(data_dir) + pseudo.find(made), 33, EGGS_AND_PANS)
     before = found.pixels.copy()
     pseudo.forget_doubtful(found, made, 0.9)
     np.testing.assert_array_equal(found.pixels[:16], before[:16])
     assert (found.pixels[16:, ..., 3] == VOID).all()
+
+
+def test_photos_that_are_held_out_are_left_aside(made, data_dir):
+    true = pairs.find(data_dir)
+    shutil.copyfile(true[3].image, made / "images" / "photo_2.jpg")
+    both = true + pseudo.find(made)
+    assert [pair.name for pair in both[16:]] == [f"pseudo:photo_{i}.{'png' if i % 2 else 'jpg'}" for i in range(4)]
+    parts = pseudo.without_copies(both, Split((0, 1, *range(16, 20)), (2, 3)))
+    assert parts == Split((0, 1, 16, 17, 19), (2, 3))
+    assert pseudo.without_copies(both, Split((0, 3, 18), (1, 2))) == Split((0, 3, 18), (1, 2))
 
 
 def test_a_photo_without_confidence_is_an_error(made):

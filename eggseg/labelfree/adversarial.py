@@ -10,13 +10,15 @@ from keras import layers
 
 from eggseg.classes import VOID
 from eggseg.hardware import Precision
-from eggseg.labelfree.fixmatch import figures, share
+from eggseg.labelfree.learner import SemiSupervised
 from eggseg.labelfree.views import Views
 from eggseg.model import precision
-from eggseg.objective import KnownPixelCrossentropy
 
 ADVERSARIAL = 0.01, 0.001
 """What it counts to be taken for true, on photos with masks and on photos without."""
+
+CELL = 32
+"""Pixels along a side of what one verdict of the judge is about."""
 
 
 class Judge:
@@ -27,7 +29,8 @@ class Judge:
     """
 
     def __init__(self, size: int, classes: int, digits: Precision, filters: int = 32, rate: float = 5e-4) -> None:
-        with precision(digits if digits == "float32" else f"mixed_{digits}"):
+        # Its loss is not scaled, as float16 would want.
+        with precision("mixed_bfloat16" if digits == "bfloat16" else "float32"):
             inputs = x = keras.Input((size, size, classes), name="mask")
             for level in range(4):
                 x = layers.Conv2D(filters << level, 4, 2, padding="same", name=f"judge{level}")(x)
@@ -46,7 +49,8 @@ class Judge:
     def __call__(self, masks: tf.Tensor) -> tf.Tensor:
         """Logits, (n, size, size) float32: above 0 is true."""
         verdict = self.network(masks, training=True)
-        return tf.image.resize(verdict, (self.size, self.size))[..., 0]
+        side = CELL * verdict.shape[1]
+        return tf.image.resize(verdict, (side, side))[:, : self.size, : self.size, 0]
 
     def learn(self, true: tf.Tensor, made: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
         """A step of telling true masks from made ones, both (n, size, size, classes); its loss."""
@@ -59,49 +63,47 @@ class Judge:
         return loss
 
 
-class Adversarial(keras.Model):
+class Adversarial(SemiSupervised):
     """A network whose masks are to be taken for true ones, and which learns from those that are.
 
     After Hung et al. 2018 (arXiv 1802.07934): cross-entropy on photos with masks; on all photos, what the judge takes
     for made costs something; and on photos without masks, where the judge's verdict is above `trust`, the network's own
-    mask is the truth. Batches and the other settings are those of `FixMatch`, with one view.
+    mask is the truth.
     """
 
     def __init__(
         self, *args: Any, judge: Judge, begin: int = 0, trust: float = 0.2, weight: float = 0.1, **kwargs: Any
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, begin=begin, trust=trust, weight=weight, **kwargs)
         self.judge = judge
-        self.begin, self.trust, self.weight = begin, trust, weight
-        self.pseudo_loss = KnownPixelCrossentropy(name="pseudo")
+        self.told["judge"] = keras.metrics.Mean("judge")
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         (images, truth), views = data
         views = Views(*views)
         labelled = tf.shape(images)[0]
-        known = tf.cast(tf.concat([truth, views.ids], 0) != VOID, tf.float32)
-        begun = tf.cast(self.optimizer.iterations >= self.begin, tf.float32)
+        there = tf.concat([truth, views.ids], 0) != VOID
+        known = tf.cast(there, tf.float32)
+        # Keras' losses are means over all replicas' photos.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        with_masks, without = (weight / replicas for weight in ADVERSARIAL)
         with tf.GradientTape() as tape:
             logits = self(tf.concat([images, views.image], 0), training=True)
             made = tf.nn.softmax(logits) * known[..., None]
             verdict = self.judge(made)
             true = tf.ones_like(known)
             loss = self.compute_loss(images, truth, logits[:labelled])
-            loss += ADVERSARIAL[0] * _disbelief(verdict[:labelled], true[:labelled], known[:labelled])
-            loss += begun * ADVERSARIAL[1] * _disbelief(verdict[labelled:], true[labelled:], known[labelled:])
-            sure = (tf.sigmoid(verdict[labelled:]) > self.trust) & (views.ids != VOID)
+            loss += with_masks * _disbelief(verdict[:labelled], true[:labelled], known[:labelled])
+            loss += self.begun() * without * _disbelief(verdict[labelled:], true[labelled:], known[labelled:])
+            sure = (tf.sigmoid(verdict[labelled:]) > self.trust) & there[labelled:]
             ids = tf.where(sure, tf.cast(tf.argmax(logits[labelled:], -1), tf.uint8), VOID)
-            trusted = share(ids)
-            loss += begun * self.weight * self.pseudo_loss(ids, logits[labelled:], sample_weight=trusted)
+            loss += self.pseudo_loss(ids, logits[labelled:], there[labelled:])
             scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self.trainable_weights)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        self.learn(tape, scaled)
         masks = tf.one_hot(tf.cast(truth, tf.int32), logits.shape[-1])  # all zeros where it is VOID
         judged = self.judge.learn(masks, tf.stop_gradient(made[:labelled]), known[:labelled])
-        return figures(self, loss, images, truth, logits[:labelled]) | {
-            "trusted": tf.reduce_mean(trusted),
-            "judge": judged,
-        }
+        self.told["judge"].update_state(judged)
+        return self.figures(loss, images, truth, logits[:labelled])
 
 
 def _disbelief(verdict: tf.Tensor, truth: tf.Tensor, known: tf.Tensor) -> tf.Tensor:

@@ -41,6 +41,8 @@ class Settings(Config):
             ("unlabeled_from", 0 <= self.unlabeled_from <= 1, "0 to 1"),
             ("unlabeled_dir", bool(self.unlabeled_dir or self.labels), "a folder, or some --labels"),
             ("scenes", not self.scenes, "0: made-up scenes all have masks"),
+            ("batch_size", self.method == "gan" or self.batch_size > 1, "at least 2: photos cover parts of each other"),
+            ("keep", not self.folds or self.keep == "last", "last, with --folds: a fold would choose its own epoch"),
             ("fold", not self.folds or self.fold != "all", "one of the --folds"),
         ):
             if not holds:

@@ -95,6 +95,8 @@ def _open(settings: Settings, decisive: Sequence[str]) -> None:
 
 def photos(folder: Path) -> dict[str, Path]:
     """The photos of a data set, by their names below images/, or of a folder of photos alone."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not there: expected a folder of photos, or one with images/")
     images = folder / "images" if (folder / "images").is_dir() else folder
     found = {path.relative_to(images).as_posix(): path for path in pictures.listed(images)}
     if not found:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,10 @@ import numpy as np
 import tensorflow as tf
 from rich.progress import track
 
-from eggseg import geometry, labelled, learning, predict, training
+from eggseg import export, geometry, labelled, learning, predict, training
 from eggseg.classes import VOID, ClassTable
 from eggseg.config import Config
+from eggseg.errors import InputError
 from eggseg.labelfree import naming, views
 from eggseg.labelfree.adversarial import Adversarial, Judge
 from eggseg.labelfree.fixmatch import FixMatch
@@ -29,19 +32,37 @@ if TYPE_CHECKING:
 def run(settings: Settings) -> int:
     """Train, export, measure; then write the masks of the photos of `unlabeled_dir`."""
     photos = naming.photos(settings.unlabeled_dir) if settings.unlabeled_dir else {}
-    teacher = SemiSupervised(settings, _squares(list(photos.values()), settings.image_size, settings.max_pixels))
-    training.run(settings, teacher)
-    return _write_masks(settings.run_dir, photos) if photos else 0
+    training.run(settings, SemiSupervised(settings, _strangers(photos, settings.data_dir)))
+    return _write_masks(settings, photos) if photos else 0
 
 
 class SemiSupervised:
     """A `training.Teacher` of photos with masks and photos without."""
 
-    def __init__(self, settings: Settings, more: np.ndarray) -> None:
+    def __init__(self, settings: Settings, more: Sequence[Path]) -> None:
         self.settings = settings
         self.more = more
-        """(n, size, size, 4) uint8, as `Squares.pixels`, of photos that have no masks at all."""
+        """Photos that have no masks at all."""
+        self.at: list[Callable[[], np.ndarray]] = []
+        """The squares of all photos without masks, as those of `Squares`: VOID in the padding and else 0."""
         self.variables: Sequence[keras.Variable] = ()
+
+    def prepare(self, squares: Squares, others: Sequence[int]) -> None:
+        if not others and not self.more:
+            raise InputError("no photo is without its mask: expected an --unlabeled_dir with others, or fewer --labels")
+
+        def hidden(index: int) -> np.ndarray:
+            width, height = squares.photos[index].size
+            square = squares.at(index).copy()
+            square[..., 3:] = _padding(height, width, squares.size)
+            return square
+
+        self.at = [functools.partial(hidden, index) for index in others]
+        for path in track(self.more, "reading photos without masks"):
+            image, _ = labelled.read_photo(path, self.settings.max_pixels)
+            photo = geometry.letterbox(image, squares.size)
+            square = np.concatenate([photo, _padding(*image.shape[:2], squares.size)], -1)
+            self.at.append(functools.partial(np.asarray, square))
 
     def learner(self, config: Config, classes: ClassTable, steps: int) -> keras.Model:
         chosen = self.settings
@@ -54,16 +75,10 @@ class SemiSupervised:
         self.variables = judge.variables
         return _built(learning.learner(config, classes, steps, functools.partial(Adversarial, judge=judge, **how)))
 
-    def batches(
-        self, labelled: tf.data.Dataset, squares: Squares, others: Sequence[int], lesson: Mapping[str, Any]
-    ) -> tf.data.Dataset:
-        def at(place: int) -> np.ndarray:
-            return squares.at(others[place]) if place < len(others) else self.more[place - len(others)]
-
+    def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
         two_views = self.settings.method == "fixmatch"
-        return tf.data.Dataset.zip(
-            labelled, views.batches(at, len(others) + len(self.more), squares.size, two_views=two_views, **lesson)
-        )
+        size = self.settings.image_size
+        return tf.data.Dataset.zip(labelled, views.batches(self.at, size, two_views=two_views, **lesson))
 
 
 def _built(model: keras.Model) -> keras.Model:
@@ -75,27 +90,42 @@ def _built(model: keras.Model) -> keras.Model:
     return model
 
 
-def _squares(photos: Sequence[Path], size: int, max_pixels: int) -> np.ndarray:
-    """Photos as squares, (n, size, size, 4) uint8, whose last channel is VOID in the padding and else 0."""
-    pixels = np.empty((len(photos), size, size, 4), np.uint8)
-    for square, path in zip(pixels, track(photos, "reading photos without masks"), strict=True):
-        image, _ = labelled.read_photo(path, max_pixels)
-        nothing = np.zeros((*image.shape[:2], 1), np.uint8)
-        square[..., :3] = geometry.letterbox(image, size)
-        square[..., 3:] = geometry.letterbox(nothing, size, labels=True, pad=VOID)
-    return pixels
+def _strangers(photos: Mapping[str, Path], data_dir: Path) -> list[Path]:
+    """Those photos that are not in the data set too, where they may be held out."""
+    known = naming.photos(data_dir).values() if (data_dir / "images").is_dir() and photos else []
+    digests = {hashlib.sha256(path.read_bytes()).digest() for path in known}
+    strangers = [path for path in photos.values() if hashlib.sha256(path.read_bytes()).digest() not in digests]
+    if len(strangers) < len(photos):
+        print(f"{len(photos) - len(strangers)} photos without masks are in {data_dir} too: not learned from twice")
+    return strangers
 
 
-def _write_masks(run_dir: Path, photos: Mapping[str, Path]) -> int:
-    """Write RUN/pseudo: the photos, their masks, and how sure of each pixel the model is."""
-    folder = run_dir / "pseudo"
-    shutil.rmtree(folder, ignore_errors=True)
-    for name, path in photos.items():
+@functools.lru_cache(64)
+def _padding(height: int, width: int, size: int) -> np.ndarray:
+    """What of a photo's square is padding: (size, size, 1) uint8, VOID there and else 0."""
+    return geometry.letterbox(np.zeros((height, width, 1), np.uint8), size, labels=True, pad=VOID).numpy()
+
+
+def _write_masks(settings: Settings, photos: Mapping[str, Path]) -> int:
+    """Write RUN/pseudo: the photos, their masks, and how sure of each pixel the model is; those that are missing."""
+    folder = settings.run_dir / "pseudo"
+    if settings.overwrite and not settings.resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    left = {name: path for name, path in photos.items() if not (folder / "confidence" / f"{name}.png").exists()}
+    how = predict.Settings((), settings.run_dir, folder, confidence=True)
+    failed = 0
+    rows = predict.predict(export.load(settings.run_dir), left, how)
+    for (name, path), row in zip(left.items(), track(rows, "writing masks", len(left)), strict=True):
+        if isinstance(row, str):
+            print(f"error: {row}", file=sys.stderr)
+            failed += 1
+            continue
         target = folder / "images" / name
         target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
         try:
             os.link(path.resolve(), target)
         except OSError:  # another disk
             shutil.copyfile(path, target)
-    images = str(folder / "images")
-    return predict.run(predict.Settings((images,), run_dir, folder, recursive=True, confidence=True))
+    print(f"the masks of {len(photos) - failed} photos are in {folder}: eggseg.train --pseudo learns from them")
+    return 1 if failed else 0

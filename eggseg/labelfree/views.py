@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from eggseg import augment, data
-from eggseg.classes import VOID
 from eggseg.pipelines import ENDLESS, untuned
 
 COVER = (0.25, 0.6)
 """Sides of the box that another photo covers, as shares of the square's side."""
 LIGHT = 2.0
 """Strength of the second view's light, colour and grain, as `augment.draw` takes it."""
+
+OTHERS = 1 << 31
+"""What is added to the seed, which is below this: photos with masks come by other dice."""
 
 
 class Views(NamedTuple):
@@ -32,8 +34,7 @@ class Views(NamedTuple):
 
 
 def batches(
-    at: Callable[[int], np.ndarray],
-    count: int,
+    photos: Sequence[Callable[[], np.ndarray]],
     size: int,
     *,
     two_views: bool,
@@ -43,30 +44,31 @@ def batches(
     strength: float,
     first_epoch: int,
 ) -> tf.data.Dataset:
-    """Endless batches of `Views` of `count` photos, which `at` gives as (size, size, 4) uint8 squares.
+    """Endless batches of `Views` of photos, each of which gives its (size, size, 4) uint8 square.
 
     In step with those of `data.train_batches`, and as reproducible.
     """
 
     def viewed(place: tf.Tensor, dice: tf.Tensor) -> Views:
-        square = tf.numpy_function(lambda i: at(int(i)), [place], tf.uint8, stateful=False)
+        square = tf.numpy_function(lambda i: photos[i](), [place], tf.uint8, stateful=False)
         square = tf.ensure_shape(square, (size, size, 4))
         draw = augment.draw(dice, size, strength)
-        ids = tf.where(square[..., 3] == VOID, square[..., 3], 0)
-        image, ids = augment.apply_to_image(draw, square[..., :3]), augment.apply_to_ids(draw, ids)
+        image, ids = augment.apply_to_image(draw, square[..., :3]), augment.apply_to_ids(draw, square[..., 3])
         if not two_views:
             return Views(image, ids, tf.zeros([0]), tf.zeros([0], tf.bool))
-        light = augment.draw(dice + 1, size, LIGHT)._replace(transform=draw.transform)
+        light = augment.draw(tf.random.experimental.stateless_fold_in(dice, 1), size, LIGHT)._replace(
+            transform=draw.transform
+        )
         return Views(image, ids, augment.apply_to_image(light, square[..., :3]), _box(dice, size))
 
-    order = data.order(range(count), count=steps * batch_size, seed=seed, first_epoch=first_epoch)
+    order = data.order(range(len(photos)), count=steps * batch_size, seed=seed + OTHERS, first_epoch=first_epoch)
     views = order.map(viewed, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
     return views.prefetch(tf.data.AUTOTUNE).apply(ENDLESS).apply(untuned)
 
 
 def _box(dice: tf.Tensor, size: int) -> tf.Tensor:
     """A box somewhere in the square, (size, size) bool."""
-    unit = tf.random.stateless_uniform((4,), dice + 2)
+    unit = tf.random.stateless_uniform((4,), tf.random.experimental.stateless_fold_in(dice, 2))
     sides = size * (COVER[0] + (COVER[1] - COVER[0]) * unit[:2])
     start = unit[2:] * (size - sides)
     places = tf.range(size, dtype=tf.float32)[:, None]
