@@ -64,7 +64,7 @@ class Teacher(Protocol):
         """What `learning.learner` gives, with a `train_step` for the batches."""
 
     def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
-        """Batches of labelled photos and what there is beside them; the `lesson` is as `data.train_batches` takes it."""
+        """Batches of labelled photos and what else there is; the `lesson` is as `data.train_batches` takes it."""
 
 
 class Supervised:
