@@ -34,7 +34,7 @@ def train_batches(
     size = squares.size
 
     def augmented(index: tf.Tensor, dice: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, ids = square(squares, index)
+        image, ids = _square(squares, index)
         draw = augment.draw(dice, size, strength)
         return augment.apply_to_image(draw, image), augment.apply_to_ids(draw, ids)
 
@@ -73,7 +73,7 @@ def plain_batches(
     """
 
     def plain(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        image, ids = square(squares, index)
+        image, ids = _square(squares, index)
         return tf.cast(image, tf.float32), ids, tf.constant(weight, tf.float32)
 
     shape = (squares.size, squares.size)
@@ -84,7 +84,7 @@ def plain_batches(
     return photos.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE).apply(untuned)
 
 
-def square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The photo (size, size, 3) and the class ids (size, size) at `index`, uint8."""
     pixels = tf.numpy_function(squares.at, [index], tf.uint8, stateful=False)
     pixels = tf.ensure_shape(pixels, (squares.size, squares.size, 4))

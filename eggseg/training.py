@@ -142,7 +142,7 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     machines = f", on {workers.count} machines" if workers.count > 1 else ""
     print(f"training on {photos}, validating on {len(parts.val)}, in {record['precision']}{machines}")
 
-    mine = [i for i in learned if i in set(share.train)]
+    mine = sorted(set(learned).intersection(share.train))
     _fit(recorder, config, classes, squares, share, mine, workers, teacher)
     if cache:
         cache.unlink()

@@ -37,7 +37,7 @@ def figures(run: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_masks_of_photos_without_are_written_and_can_be_learned_from(data_dir, unlabeled, tmp_path, method, capsys):
+def test_masks_of_photos_without_are_written_and_can_be_learned_from(data_dir, unlabeled, tmp_path, method):
     run = tmp_path / "run"
     assert gan.main(command(data_dir, run, method, "--unlabeled_dir", str(unlabeled), "--trust", "0")) == 0
     told = [float(row["trusted"]) for row in figures(run)]
