@@ -33,6 +33,7 @@ from eggseg.files import read_json, write_json
 DATA = "../shared/data/eggs-and-pans"
 FEW, MOST_SEEDS = (9, 37), 3
 """Numbers of photos with masks, beside none and all; seeds of those at 37."""
+CLUSTERS, DEEP = ("--clusters", "64"), ("--features", "efficientnet_lite0", "--smooth")
 FOLD = ("--profile", "quick", "--folds", "5", "--fold", "0")
 HERE = Path(__file__).parent
 
@@ -55,9 +56,9 @@ class Run:
 def planned() -> list[Run]:
     """All runs, in the order in which they are worth doing."""
     runs = [
-        Run("k-means on pixels", 0, 0, ("eggseg.labelfree.kmeans", "--clusters", "24")),
-        Run("k-means on features", 0, 0, ("eggseg.labelfree.kmeans", "--clusters", "24", *DEEP)),
-        Run("Segment Anything", 0, 0, ("eggseg.labelfree.sam", "--clusters", "24")),
+        Run("k-means on pixels", 0, 0, ("eggseg.labelfree.kmeans", *CLUSTERS)),
+        Run("k-means on features", 0, 0, ("eggseg.labelfree.kmeans", *DEEP, *CLUSTERS)),
+        Run("Segment Anything", 0, 0, ("eggseg.labelfree.sam", "--crops", "0", "--points", "10", *CLUSTERS)),
     ]
     for labels, seed in [(37, 0), (9, 0), *((37, seed) for seed in range(1, MOST_SEEDS))]:
         chosen = ("--labels", str(labels), "--seed", str(seed))
@@ -67,9 +68,6 @@ def planned() -> list[Run]:
             for method in ("fixmatch", "gan")
         ]
     return [*runs, Run("masks alone", None, 0, ("eggseg.train", *FOLD))]
-
-
-DEEP = ("--features", "efficientnet_lite0", "--smooth")
 
 
 def do(run: Run, data: Path, more: Path | None, folder: Path) -> None:

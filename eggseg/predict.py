@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import tyro
 
-from eggseg import cli
+from eggseg import cli, pretrained
 from eggseg.errors import InputError
 from eggseg.files import write_bytes, write_csv, write_json
 from eggseg.pictures import SUFFIXES, PictureError, fault, listed, png
@@ -35,9 +35,9 @@ class Settings:
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Photos, folders of photos, or patterns such as 'kitchen/*.jpg'."""
-    model: Path
-    """A run folder of eggseg.train, or its saved_model."""
-    output_dir: Path
+    model: Path | None = None
+    """A run folder of eggseg.train, or its saved_model; without it the model that comes with eggseg."""
+    output_dir: Path = Path("predictions")
     """Folder for masks/, overlays/, probabilities/, confidence/, objects/ and summary.csv, which tells of each photo
     how many pixels each class has, and the seconds from its bytes to its files, meanwhile others are worked on too."""
     recursive: bool = False
@@ -79,7 +79,9 @@ def run(settings: Settings) -> int:
 
     from eggseg.export import load
 
-    segmenter = load(settings.model, settings.precision)
+    if settings.model is None:
+        print(pretrained.told())
+    segmenter = load(settings.model or pretrained.model(), settings.precision)
     rows, failed, start = [], 0, time.perf_counter()
     with contextlib.closing(predict(segmenter, photos, settings)) as results:
         for result in track(results, "predicting", len(photos)):

@@ -15,10 +15,10 @@ from PIL import Image
 
 from eggseg.classes import VOID
 from eggseg.kitchen import places
-from eggseg.kitchen.canvas import Canvas, Rng
+from eggseg.kitchen.canvas import Canvas, Rng, uniform
 from eggseg.kitchen.lens import Look, expose
 
-VERSION = 2
+VERSION = 3
 """Changes whenever the same seed gives other scenes."""
 
 LONGEST = 1024
@@ -37,6 +37,7 @@ class Session:
     look: Look
     step: int = 1  # between the numbers of neighbouring frames
     run: int = 5  # frames in a row that share their setting
+    stretch: tuple[float, float] = (1.0, 1.0)  # least and most of the width that a wrong aspect ratio gives a photo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +65,20 @@ SESSIONS = (
     Session(("phone ({}).jpg",), ((816, 612), (816, 612), (816, 612), (1632, 1224)), places.plate_top, SHARP),
     Session(("image_{}.png", "image_{}.jpg"), ((640, 480),), places.anything, ANY, run=2),
     Session(("side ({}).JPG",), ((816, 612),), places.plate_side, SHARP),
-    Session(("portrait_{}.jpg",), ((540, 960),), places.closeup, Look(exposure=(0.4, 1.2))),
+    Session(
+        ("portrait_{}.jpg",),
+        ((540, 960), (960, 540), (1280, 720)),
+        places.closeup,
+        Look(exposure=(0.3, 1.1)),
+        stretch=(1, 1.8),
+    ),
     Session(("carton_{}.png",), ((640, 480),), places.carton_scene, Look()),
     Session(("hob_{:05d}.png",), ((640, 480), (960, 540)), places.stove, ANY, 5),
     Session(("wide_{:06d}.jpg",), ((2048, 750), (1024, 375), (1024, 375)), places.desk, BRIGHT, 11),
     Session(("finger ({}).jpg",), ((1632, 1224), (816, 612), (816, 612), (3264, 2448)), places.closeup, SHARP),
 )
 
-CYCLE = (0, 1, 2, 4, 3, 8, 0, 7, 2, 1, 6, 4, 5, 8, 2, 0, 4, 10, 1, 9)
+CYCLE = (0, 1, 2, 4, 3, 8, 10, 7, 2, 1, 6, 4, 5, 8, 2, 0, 4, 10, 6, 9)
 """Which session each of twenty neighbouring indices belongs to."""
 
 
@@ -106,9 +113,10 @@ def draw(
     session = SESSIONS[this.session]
     full = size or this.size
     shrink = min(1.0, LONGEST / max(full))
-    small = (max(1, round(full[0] * shrink)), max(1, round(full[1] * shrink)))
     place, now = np.random.default_rng([seed, this.session, this.run, 2]), np.random.default_rng([seed, index])
     lens = np.random.default_rng([seed, this.session, this.run, 3])
+    stretch = uniform(lens, *session.stretch)
+    small = (max(1, round(full[0] * shrink / stretch)), max(1, round(full[1] * shrink)))
     canvas = session.setting(small, full, place, now)
     photo = expose(canvas.photo, session.look, lens, now)
     if small != full:

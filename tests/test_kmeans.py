@@ -78,11 +78,17 @@ def test_features_of_a_trained_network(few, tmp_path, run_dir):
     assert len(masks(tmp_path)) == 6
 
 
+@pytest.mark.full
+def test_features_of_segment_anything(few, tmp_path):
+    assert kmeans.main(command(few, tmp_path, "--features", "sam")) == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["miou"] > 0.5
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["--clusters", "1"], "--clusters is 1, expected 2 to 254"),
-        (["--features", "spoon"], "--features spoon is no run folder: expected pixels, one, or an encoder: effic"),
+        (["--features", "spoon"], "--features spoon is no run folder: expected pixels, one, sam, or an encoder: effic"),
         (["--name", "9=egg"], "--name 9=egg: expected CLUSTER=CLASS, a cluster of 0 to 4"),
     ],
 )

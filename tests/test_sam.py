@@ -55,7 +55,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Colors:
 
 
 def command(data: Path, output: Path, *args: str) -> list[str]:
-    fast = ["--clusters", "5", "--points", "8", "--crop_points", "4"]
+    fast = ["--features", "sam", "--clusters", "5", "--points", "8", "--crop_points", "4"]
     return [str(data), "--output_dir", str(output), *fast, *args]
 
 
@@ -88,6 +88,12 @@ def test_examples_name_the_clusters_of_other_photos(few, tmp_path, model):
     assert set(np.concatenate(values).tolist()) == {0, 128, 255}
 
 
+def test_a_network_tells_things_apart(few, tmp_path, model):
+    assert sam.main(command(few, tmp_path, "--features", "efficientnet_lite0")) == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["miou"] > 0.5
+    assert sam.main(command(few, tmp_path / "other", "--features", "spoon")) == 2
+
+
 @pytest.mark.full
 def test_the_real_model_finds_eggs_and_pans(few, tmp_path):
     assert sam.main(command(few, tmp_path, "--crops", "0")) == 0
@@ -105,6 +111,18 @@ def test_the_real_model_finds_eggs_and_pans(few, tmp_path):
 def test_settings_that_make_no_sense_are_errors(few, tmp_path, capsys, args, message):
     assert sam.main(command(few, tmp_path, *args)) == 2
     assert message in capsys.readouterr().err
+
+
+def test_descriptors_tell_what_lies_around():
+    image = np.zeros((384, 512, 3), np.uint8)
+    image[100:200, 100:200] = 255
+    masks = np.zeros((2, FRAME, FRAME), bool)
+    masks[0, 100:200, 100:200] = True
+    masks[1, 300:340, 300:340] = True
+    found = describe(masks, image, np.ones((8, 8, 4), np.float32))
+    np.testing.assert_allclose(found[:, 10], [-8, 0], atol=1e-3, err_msg="two times 100 of lightness, of 25")
+    everything = describe(np.ones((1, FRAME, FRAME), bool), image, np.ones((8, 8, 4), np.float32))
+    np.testing.assert_array_equal(everything[0, 10:13], 0)
 
 
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(0, 4))
@@ -157,12 +175,13 @@ def test_descriptors_tell_round_from_long():
     cv2.circle(masks[0], (250, 150), 60, 1, -1)
     cv2.rectangle(masks[1], (20, 300), (480, 310), 1, -1)
     image = np.full((384, 512, 3), 128, np.uint8)
-    embedding = np.zeros((256, 64, 64), np.float32)
-    embedding[7] = 2
-    found = describe(masks.astype(bool), image, embedding)
-    assert found.shape == (2, 266)
+    seen = np.zeros((16, 16, 256), np.float32)
+    seen[..., 7] = 2
+    found = describe(masks.astype(bool), image, seen)
+    assert found.shape == (2, 269)
     np.testing.assert_allclose(found[:, 7], 4)
-    assert found[0, 263] > 0.85
-    assert found[1, 263] < 0.2
-    np.testing.assert_allclose(found[:, 264], 1, atol=0.05)
-    assert describe(masks[:0].astype(bool), image, embedding).shape == (0, 266)
+    np.testing.assert_allclose(found[:, 262:265], 0, atol=1e-3)
+    assert found[0, 266] > 0.85
+    assert found[1, 266] < 0.2
+    np.testing.assert_allclose(found[:, 267], 1, atol=0.05)
+    assert describe(masks[:0].astype(bool), image, seen).shape == (0, 269)

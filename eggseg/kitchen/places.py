@@ -344,7 +344,8 @@ def closeup(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
         return peeled(size, full, place, now)
     canvas = stage(size, full, place, now, (14, 38), (35, 85), (0.8, 1.3), 12, 0.08, near(place, (150, 150, 150), 60))
     backdrop(canvas, place, int(place.integers(6, 14)))
-    top = pick(place, (("plain", (34, 34, 36)), ("plain", (44, 46, 50)), ("plain", (232, 230, 226)), *TABLES))
+    dark = (("plain", (34, 34, 36)), ("plain", (44, 46, 50)))
+    top = pick(place, dark if chance(place, 0.4) else (("plain", (232, 230, 226)), *TABLES))
     table(canvas, place, (uniform(place, 16, 40), uniform(place, 14, 30)), top, uniform(place, -30, 30))
     x, y = uniform(now, -4, 4), uniform(now, -4, 4)
     brown = chance(place, 0.5)
@@ -364,17 +365,20 @@ def closeup(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def peeled(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """White upon white: a boiled egg without its shell, on a plate that fills the frame, in the light of a window."""
+    """White upon white: a boiled egg without its shell, on a plate that fills the frame, in the light of a window.
+
+    A brown egg in its place now and then tells that the white is not what makes an egg.
+    """
     canvas = stage(size, full, place, now, (10, 26), (50, 90), (0.8, 1.3), 20, 0.08, near(place, (225, 223, 216), 20))
     canvas.ambient, canvas.shadow_strength = uniform(place, 0.66, 0.92), uniform(place, 0.1, 0.4)
     backdrop(canvas, place, 0)
     table(canvas, place, (40, 40), pick(place, TABLES), uniform(place, -30, 30))
     x, y, dice = uniform(now, -3, 3), uniform(now, -3, 3), child(now)
-    color = near(place, pick(place, props.WHITE), 6)
+    color, brown = near(place, pick(place, props.WHITE), 6), chance(now, 0.3)
 
     def fill(inside: Shape) -> None:
         for _ in range(pick(now, (1, 1, 1, 1, 2))):
-            props.egg(canvas, dice, x + uniform(dice, -1, 1), y + uniform(dice, -1, 1), 0.3, False)
+            props.egg(canvas, dice, x + uniform(dice, -1, 1), y + uniform(dice, -1, 1), 0.3, brown)
 
     plate = functools.partial(props.plate, color=color)
     canvas.put(place, plate, uniform(place, -4, 4), uniform(place, -4, 4), uniform(place, 12, 20), fill)

@@ -17,6 +17,8 @@ from eggseg.classes import ClassTable
 from eggseg.config import CONFIG, Config
 from eggseg.errors import InputError
 from eggseg.files import read_json
+from eggseg.labelfree import weights as weights_of_sam
+from eggseg.labelfree.segment_anything import SegmentAnything
 
 Features = Callable[[np.ndarray], np.ndarray]
 """From a square (size, size, 3) uint8 to (grid, grid, d) float32."""
@@ -24,8 +26,8 @@ Features = Callable[[np.ndarray], np.ndarray]
 WINDOWS = (5, 15)
 """Sides of the squares in which texture is measured, pixels."""
 
-COARSEST = 16
-"""Cells of deep features that are larger than so many pixels say what is in the photo, and not where."""
+COARSEST = 32
+"""Side of the largest cells of deep features that are clustered, pixels: what knows things by name lies deep."""
 
 
 def pixels(square: np.ndarray) -> np.ndarray:
@@ -46,10 +48,12 @@ def pixel_weights(position: float, texture: float) -> np.ndarray:
 
 
 def of_network(source: str, weights: str, size: int) -> Features:
-    """Features of an encoder by its name, with `weights` as eggseg.train takes them, or of a run folder's network.
+    """Features of an encoder by its name, with `weights` as eggseg.train takes them, of a run folder's network, or sam.
 
-    Those of all sizes up to cells of 16 pixels, each brought to the finest that has cells of 8 and to length 1.
+    Those of its two coarsest sizes, up to cells of `COARSEST` pixels, each of length 1 and brought to the finer one.
     """
+    if source == "sam":
+        return functools.partial(_segment_anything, SegmentAnything(*weights_of_sam.fetch()))
     network = _of_run(Path(source), size) if Path(source, CONFIG).is_file() else _of_encoder(source, weights, size)
     return functools.partial(_deep, network)
 
@@ -57,7 +61,7 @@ def of_network(source: str, weights: str, size: int) -> Features:
 def _of_encoder(name: str, weights: str, size: int) -> keras.Model:
     if name not in encoders.NAMES:
         raise InputError(
-            f"--features {name} is no run folder: expected pixels, one, or an encoder: {', '.join(encoders.NAMES)}"
+            f"--features {name} is no run folder: expected pixels, one, sam, or an encoder: {', '.join(encoders.NAMES)}"
         )
     encoder = encoders.build(name, size, pretrained=True)
     encoders.load(encoder, name, weights)
@@ -77,6 +81,11 @@ def _chosen(inputs: keras.KerasTensor, features: list[keras.KerasTensor], size: 
     cells = {feature.shape[1]: feature for feature in features if feature.shape[1] * COARSEST >= size}
     coarse = sorted(cells, reverse=True)[-2:]
     return keras.Model(inputs, [cells[cell] for cell in coarse])
+
+
+def _segment_anything(model: SegmentAnything, square: np.ndarray) -> np.ndarray:
+    seen = model.embed(square).transpose(1, 2, 0)
+    return seen / np.maximum(np.linalg.norm(seen, axis=-1, keepdims=True), 1e-6)
 
 
 def _deep(network: keras.Model, square: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ class Settings(settings.Settings):
     """Put the pixels of photos in clusters, without labels: by colour, texture and place, or by what a network sees."""
 
     features: str = "pixels"
-    """What is clustered: pixels; the features of an encoder that eggseg.train knows, by its name; or of a run folder's
-    network."""
+    """What is clustered: pixels; the features of an encoder that eggseg.train knows, by its name; of a run folder's
+    network; or sam, of Segment Anything's encoder."""
     encoder_weights: str = "imagenet"
     """What the encoder has learned: imagenet, or a file of weights."""
     size: int = 320

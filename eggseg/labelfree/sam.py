@@ -17,8 +17,11 @@ class Settings(settings.Settings):
 
     What it saw and found is kept in OUTPUT_DIR/cache: other clusters of the same photos take a fraction of the time."""
 
-    clusters: int = 24
-    """Number of clusters, 2 to 254; what is in no thing is one more."""
+    features: str = "efficientnet_lite0"
+    """What a network sees in a thing, beside its colour and shape: the features of an encoder that eggseg.train knows,
+    by its name; of a run folder's network; or sam, of Segment Anything's own."""
+    encoder_weights: str = "imagenet"
+    """What that encoder has learned: imagenet, or a file of weights."""
     encoder: Path | None = None
     """Another Segment Anything than the one that is fetched: its encoder, ONNX."""
     decoder: Path | None = None

@@ -18,8 +18,8 @@ class Settings:
     """A folder of photos; or one with images/ and masks/, whose masks then name the clusters and measure them."""
     output_dir: Path = Path("clusters")
     """Folder for clusters/, masks/, clusters.png and the fitted clusters."""
-    clusters: int = 12
-    """Number of clusters, 2 to 254."""
+    clusters: int = 32
+    """Number of clusters, 2 to 254; of things, what is in none is one more."""
     name: tuple[str, ...] = ()
     """Names of clusters: `--name 3=egg 5=pan`; see clusters.png. The others are background."""
     examples: Path | None = None

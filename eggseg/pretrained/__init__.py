@@ -1,0 +1,67 @@
+"""The model that comes with eggseg, whose network never saw anything but made-up scenes.
+
+`scenes.npz` holds its weights, in float16 where they are many, and `scenes.json` the settings and how good it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eggseg import __version__, files
+
+if TYPE_CHECKING:
+    import keras
+
+WEIGHTS, RECORD = (Path(__file__).parent / f"scenes.{kind}" for kind in ("npz", "json"))
+
+
+def model() -> Path:
+    """The folder of its SavedModel, which is made the first time and kept in the user's cache."""
+    digest = hashlib.sha256(WEIGHTS.read_bytes() + RECORD.read_bytes()).hexdigest()[:12]
+    folder = files.cache() / f"scenes-{__version__}-{digest}"
+    if not (folder / "saved_model").exists():
+        # Only now: it takes TensorFlow, which takes seconds.
+        from eggseg import export, learning
+        from eggseg.classes import EGGS_AND_PANS
+        from eggseg.config import Config
+
+        record = read()
+        network = learning.network(Config(**record["settings"]), EGGS_AND_PANS)
+        fill(network)
+        settings = {"image_size": record["settings"]["image_size"], "eggseg": __version__, "scenes": record["scenes"]}
+        export.save(network, EGGS_AND_PANS, settings, folder / "saved_model" / "1")
+    return folder
+
+
+def read() -> dict[str, Any]:
+    """What `scenes.json` says."""
+    return files.read_json(RECORD)
+
+
+def told() -> str:
+    """Which model it is and how good it was measured to be, in a line."""
+    measured = read()["measured"]
+    return (
+        f"the model that comes with eggseg, which has seen made-up scenes alone: mIoU {measured['miou']:.2f} on "
+        f"{measured['photos']} real photos; one trained on photos like yours is far better (eggseg train)"
+    )
+
+
+def fill(network: keras.Model) -> None:
+    """Give a network of those settings the weights."""
+    with np.load(WEIGHTS) as arrays:
+        for layer in network.layers:
+            layer.set_weights([arrays[f"{layer.name}/{i}"].astype(np.float32) for i in range(len(layer.weights))])
+
+
+def pack(network: keras.Model) -> dict[str, np.ndarray]:
+    """What `fill` takes: the kernels in float16, the few weights of each channel as they are."""
+    return {
+        f"{layer.name}/{i}": weight.astype(np.float16) if weight.ndim > 1 else weight
+        for layer in network.layers
+        for i, weight in enumerate(layer.get_weights())
+    }

@@ -1,0 +1,67 @@
+"""`python -m eggseg.pretrained RUN --data_dir DATA`: make a run's model the one that comes with eggseg.
+
+RUN is of `eggseg train --scenes`. What is packed, and not the run, is measured on the real photos of DATA.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from eggseg import cli, files, pretrained
+from eggseg.config import CONFIG, Config
+from eggseg.errors import InputError
+
+NETWORK = ("encoder", "encoder_weights", "image_size", "base_filters", "depth", "stem_stride")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Pack the weights of a network that saw made-up scenes alone, and measure them on real photos."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder of `eggseg train --scenes --encoder plain`."""
+    data_dir: Path
+    """Folder with images/ and masks/ of real photos."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(lambda: pack(cli.parse(Settings, argv, "eggseg.pretrained")))
+
+
+def pack(settings: Settings) -> int:
+    """Write the weights, measure them, and write what was measured."""
+    from eggseg import export, learning, pairs, scenes, scoring
+    from eggseg.callbacks import AVERAGED
+    from eggseg.classes import EGGS_AND_PANS
+
+    config = Config.from_args(["--config", str(settings.run / CONFIG)])
+    if not config.scenes or config.encoder != "plain":
+        raise InputError(f"{settings.run} is no run of made-up scenes alone of a plain encoder")
+    if config.init and not Config.from_args(["--config", str(config.init / CONFIG)]).scenes:
+        raise InputError(f"{settings.run} began with {config.init}, which is no run of made-up scenes alone")
+    network = learning.network(config, EGGS_AND_PANS)
+    network.load_weights(settings.run / AVERAGED)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **pretrained.pack(network))
+    files.write_bytes(pretrained.WEIGHTS, buffer.getvalue())
+    chosen = {name: getattr(config, name) for name in NETWORK}
+    record = {"settings": chosen, "scenes": scenes.VERSION, "measured": {"miou": 0.0, "photos": 0}}
+    files.write_json(pretrained.RECORD, record)
+    found = pairs.find(settings.data_dir)
+    scores = scoring.score(export.load(pretrained.model()), found, [""] * len(found))
+    report = scoring.report(scores, EGGS_AND_PANS)
+    measured = {"miou": round(report["miou"], 4), "photos": report["photos"]}
+    measured |= {"iou": {name: round(value, 4) for name, value in report["pooled"]["iou"].items()}}
+    files.write_json(pretrained.RECORD, record | {"measured": measured})
+    print(f"{pretrained.WEIGHTS} has {pretrained.WEIGHTS.stat().st_size / 1e6:.1f} MB\nmiou={report['miou']:.4f}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eggseg import export, learning, predict, pretrained
+from eggseg.classes import EGGS_AND_PANS
+from eggseg.config import Config
+
+
+@pytest.fixture(scope="module")
+def packed() -> dict[str, np.ndarray]:
+    with np.load(pretrained.WEIGHTS) as arrays:
+        return dict(arrays)
+
+
+def test_it_is_small_and_says_what_it_is() -> None:
+    assert pretrained.WEIGHTS.stat().st_size < 6e6
+    record = pretrained.read()
+    assert record["measured"]["photos"] == 295
+    assert record["measured"]["miou"] >= 0.6
+    assert f"mIoU {record['measured']['miou']:.2f} on 295 real photos" in pretrained.told()
+
+
+def test_what_is_packed_is_what_comes_out(packed: dict[str, np.ndarray]) -> None:
+    network = learning.network(Config(**pretrained.read()["settings"]), EGGS_AND_PANS)
+    pretrained.fill(network)
+    again = pretrained.pack(network)
+    assert again.keys() == packed.keys()
+    for name, array in again.items():
+        np.testing.assert_array_equal(array, packed[name])
+
+
+def test_a_photo_without_a_model_gets_a_mask(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    photo = data_dir / "images" / "photo_1.png"
+    assert predict.main([str(photo)]) == 0
+    assert "the model that comes with eggseg, which has seen made-up scenes alone: mIoU " in capsys.readouterr().out
+    with Image.open(photo) as image, Image.open(tmp_path / "predictions" / "masks" / "photo_1.png.png") as mask:
+        assert mask.size == image.size
+    made = pretrained.model()
+    assert made.parent == tmp_path / "cache" / "eggseg"
+    kept = (made / "saved_model" / "1" / "saved_model.pb").stat().st_mtime_ns
+    assert export.load(pretrained.model()).settings["image_size"] == pretrained.read()["settings"]["image_size"]
+    assert (made / "saved_model" / "1" / "saved_model.pb").stat().st_mtime_ns == kept, "made once"
