@@ -11,9 +11,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,39 +45,11 @@ from eggseg.findings import Finding
 from eggseg.shares import Share
 from eggseg.split import Method, Photo, Split, few, one_fold, split
 from eggseg.squares import Squares, fits_in_memory
+from eggseg.teachers import Supervised, Teacher
 
 VALIDATION_SCENES = 80
 SAMPLES = 8
 """Validation photos in samples.png."""
-
-
-class Teacher(Protocol):
-    """How a network learns from batches, and what from."""
-
-    variables: Sequence[keras.Variable]
-    """What the next step depends on beside the model, its optimizer and the averages; known once there is a model."""
-
-    def prepare(self, squares: Squares, others: Sequence[int]) -> None:
-        """Look at what there is to learn from: `others` are training photos whose masks are not to be seen."""
-
-    def learner(self, config: Config, classes: ClassTable, steps: int) -> keras.Model:
-        """What `learning.learner` gives, with a `train_step` for the batches."""
-
-    def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
-        """Batches of labelled photos and what else there is; the `lesson` is as `data.train_batches` takes it."""
-
-
-class Supervised:
-    """The teacher of photos with masks."""
-
-    variables: Sequence[keras.Variable] = ()
-    learner = staticmethod(learning.learner)
-
-    def prepare(self, squares: Squares, others: Sequence[int]) -> None:
-        """Nothing is left to look at."""
-
-    def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
-        return labelled
 
 
 def run(config: Config, teacher: Teacher | None = None) -> dict[str, Any]:

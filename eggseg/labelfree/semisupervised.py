@@ -37,7 +37,7 @@ def run(settings: Settings) -> int:
 
 
 class SemiSupervised:
-    """A `training.Teacher` of photos with masks and photos without."""
+    """A `teachers.Teacher` of photos with masks and photos without."""
 
     def __init__(self, settings: Settings, more: Sequence[Path]) -> None:
         self.settings = settings
