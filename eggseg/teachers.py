@@ -20,6 +20,9 @@ class Teacher(Protocol):
     variables: Sequence[keras.Variable]
     """What the next step depends on beside the model, its optimizer and the averages; known once there is a model."""
 
+    fingerprint: str
+    """Of what it learns from beside photos with masks; empty where that is nothing."""
+
     def prepare(self, squares: Squares, others: Sequence[int]) -> None:
         """Look at what there is to learn from: `others` are training photos whose masks are not to be seen."""
 
@@ -34,6 +37,7 @@ class Supervised:
     """The teacher of photos with masks."""
 
     variables: Sequence[keras.Variable] = ()
+    fingerprint = ""
     learner = staticmethod(learning.learner)
 
     def prepare(self, squares: Squares, others: Sequence[int]) -> None:

@@ -100,6 +100,8 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     share = shares.deal(workers, squares, parts, config.batch_size, config.scenes)
     record = runfolder.record(config, classes, squares, parts, workers.count)
     learned = _learned(config, squares.photos, parts)
+    if teacher.fingerprint:
+        record["unlabelled"] = teacher.fingerprint
     if config.labels:
         record["split"]["labelled"] = [squares.photos[i].name for i in learned]
     workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})

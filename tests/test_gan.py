@@ -92,6 +92,15 @@ def test_masks_that_are_not_to_be_seen_are_not(data_dir, tmp_path):
     assert [row["loss"] for row in first] == [row["loss"] for row in second]
 
 
+def test_a_run_does_not_go_on_with_other_photos_without_masks(data_dir, unlabeled, tmp_path, capsys):
+    more = Path(shutil.copytree(unlabeled, tmp_path / "more"))
+    args = command(data_dir, tmp_path / "run", "gan", "--unlabeled_dir", str(more))
+    assert gan.main(args) == 0
+    next((more / "images").iterdir()).unlink()
+    assert gan.main([*args, "--resume"]) == 2
+    assert f"{tmp_path / 'run'} was trained on other photos without masks" in capsys.readouterr().err
+
+
 def test_an_ordinary_training_does_not_go_on_with_such_a_run(data_dir, tmp_path, capsys):
     args = command(data_dir, tmp_path, "fixmatch", "--labels", "5", "--epochs", "1")
     assert gan.main(args) == 0

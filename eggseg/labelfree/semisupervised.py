@@ -39,10 +39,11 @@ def run(settings: Settings) -> int:
 class SemiSupervised:
     """A `teachers.Teacher` of photos with masks and photos without."""
 
-    def __init__(self, settings: Settings, more: Sequence[Path]) -> None:
+    def __init__(self, settings: Settings, more: Mapping[bytes, Path]) -> None:
         self.settings = settings
-        self.more = more
+        self.more = tuple(more.values())
         """Photos that have no masks at all."""
+        self.fingerprint = hashlib.sha256(b"".join(sorted(more))).hexdigest() if more else ""
         self.at: list[Callable[[], np.ndarray]] = []
         """The squares of all photos without masks, as those of `Squares`: VOID in the padding and else 0."""
         self.variables: Sequence[keras.Variable] = ()
@@ -90,13 +91,15 @@ def _built(model: keras.Model) -> keras.Model:
     return model
 
 
-def _strangers(photos: Mapping[str, Path], data_dir: Path) -> list[Path]:
-    """Those photos that are not in the data set too, where they may be held out."""
+def _strangers(photos: Mapping[str, Path], data_dir: Path) -> dict[bytes, Path]:
+    """Those photos, by their digests, that are not in the data set too, where they may be held out."""
     known = naming.photos(data_dir).values() if (data_dir / "images").is_dir() and photos else []
     digests = {hashlib.sha256(path.read_bytes()).digest() for path in known}
-    strangers = [path for path in photos.values() if hashlib.sha256(path.read_bytes()).digest() not in digests]
+    found = {hashlib.sha256(path.read_bytes()).digest(): path for path in photos.values()}
+    strangers = {digest: path for digest, path in found.items() if digest not in digests}
     if len(strangers) < len(photos):
-        print(f"{len(photos) - len(strangers)} photos without masks are in {data_dir} too: not learned from twice")
+        left = len(photos) - len(strangers)
+        print(f"{left} photos without masks are in {data_dir} too, or there twice: not learned from again")
     return strangers
 
 
