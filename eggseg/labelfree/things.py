@@ -48,15 +48,15 @@ class Finder:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.search = Search(points=settings.points, crops=settings.crops, crop_points=settings.crop_points)
+        self.see: features.Features | None = None
+        """What describes things beside Segment Anything's own embedding, which does if this is None."""
+        if settings.features != "sam":
+            self.see = features.of_network(settings.features, settings.encoder_weights, SIZE)
 
     @functools.cached_property
     def model(self) -> SegmentAnything:
         encoder, decoder = self.settings.encoder, self.settings.decoder
         return SegmentAnything(*((encoder, decoder) if encoder and decoder else weights.fetch()))
-
-    @functools.cached_property
-    def see(self) -> features.Features:
-        return features.of_network(self.settings.features, self.settings.encoder_weights, SIZE)
 
     @functools.cached_property
     def cache(self) -> Path:
@@ -103,7 +103,7 @@ class Finder:
     def describe(self, photo: Path, masks: np.ndarray) -> np.ndarray:
         """What `find` found in a photo, described: (n, d) float32."""
         image, _ = labelled.read_photo(photo)
-        if self.settings.features == "sam":
+        if self.see is None:
             seen = self._embeddings(_digest(photo), image)[0].transpose(1, 2, 0)
         else:
             side = max(image.shape[:2])
