@@ -5,9 +5,9 @@
 DATA is a folder with images/ and masks/, `$EGGSEG_DATA/train` if not given, MORE photos without masks,
 `$EGGSEG_DATA/test/images`. Every run is the quick profile on the first of five folds of blocks; photos whose masks are
 hidden are still there as photos. Where there is nothing to train, all photos are clustered, and the truth names the
-clusters (the Hungarian assignment): an upper bound. All are measured on the photos of that fold, at their original
-size. What is in the output folder already is not run again: it takes hours, and can be stopped at any time. Writes
-benchmarks/labels.md and labels.png from what is done.
+clusters (the Hungarian assignment): an upper bound; or they are predicted by the model that comes with eggseg. All are
+measured on the photos of that fold, at their original size. What is in the output folder already is not run again: it
+takes hours, and can be stopped at any time. Writes benchmarks/labels.md and labels.png from what is done.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Run:
     labels: int | None
     seed: int
     command: tuple[str, ...]
-    """What comes after `python -m`, without the places of its data and its output."""
+    """What comes after `python -m`, without the places of its data and its output; OUT is the folder of all runs."""
 
     @property
     def name(self) -> str:
@@ -58,6 +58,7 @@ def planned() -> list[Run]:
     runs = [
         Run("k-means on pixels", 0, 0, ("eggseg.labelfree.kmeans", *CLUSTERS)),
         Run("k-means on features", 0, 0, ("eggseg.labelfree.kmeans", *DEEP, *CLUSTERS)),
+        Run("made-up scenes", 0, 0, ("eggseg.predict",)),
         Run("Segment Anything", 0, 0, ("eggseg.labelfree.sam", "--crops", "0", "--points", "10", *CLUSTERS)),
     ]
     for labels, seed in [(37, 0), (9, 0), *((37, seed) for seed in range(1, MOST_SEEDS))]:
@@ -67,6 +68,8 @@ def planned() -> list[Run]:
             Run(method, labels, seed, ("eggseg.labelfree.gan", "--method", method, *FOLD, *chosen))
             for method in ("fixmatch", "gan")
         ]
+    made = ("--labels", "37", "--pseudo", "OUT/fixmatch_37_0/fold0/pseudo", "--pseudo_confidence", "0.9")
+    runs.append(Run("fixmatch, then its masks", 37, 0, ("eggseg.train", *FOLD, *made)))
     return [*runs, Run("masks alone", None, 0, ("eggseg.train", *FOLD))]
 
 
@@ -77,7 +80,10 @@ def do(run: Run, data: Path, more: Path | None, folder: Path) -> None:
     if (output / "done.json").exists():
         return
     places = ["--output_dir", str(output)]
-    if module.startswith("eggseg.labelfree.") and not module.endswith(".gan"):
+    args = [arg.replace("OUT", str(folder)) for arg in args]
+    if module == "eggseg.predict":
+        places.append(str(data / "images"))
+    elif module.startswith("eggseg.labelfree.") and not module.endswith(".gan"):
         places.append(str(data))
     else:
         places += ["--data_dir", str(data), "--resume"]
@@ -86,7 +92,7 @@ def do(run: Run, data: Path, more: Path | None, folder: Path) -> None:
     print("$", " ".join(command[1:]), flush=True)
     start = time.perf_counter()
     subprocess.run(command, check=True)
-    write_json(output / "done.json", {"command": [module, *args], "seconds": time.perf_counter() - start})
+    write_json(output / "done.json", {"command": run.command, "seconds": time.perf_counter() - start})
 
 
 def scored(run: Run, data: Path, folder: Path, held_out: set[str]) -> np.ndarray:
