@@ -199,6 +199,6 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     What an earlier version did not have yet was as the default is.
     """
-    places = {"data_dir", "output_dir", "export_dir", "model_dir", "init", "pseudo"}
+    places = {"data_dir", "unlabeled_dir", "output_dir", "export_dir", "model_dir", "init", "pseudo"}
     free = places | {"overwrite", "resume", "profile", "fold", "audit", "tta", "cache", "distribution", "num_gpus"}
     return {name: value for name, value in (Config().to_json() | dict(settings)).items() if name not in free}
