@@ -13,6 +13,8 @@ RUN pip install --no-cache-dir '.[pretrained]'
 # What the training toolkit starts, where there is one.
 COPY sagemaker/entry.py sagemaker/serve/inference.py /opt/ml/code/
 ENV SAGEMAKER_PROGRAM=entry.py
+# Whoever it runs as has no home.
+ENV XDG_CACHE_HOME=/tmp
 
 # SageMaker hands a job folders that only root may write to; nobody else does.
 ARG RUN_AS=1000

@@ -58,7 +58,7 @@ def planned() -> list[Run]:
     runs = [
         Run("k-means on pixels", 0, 0, ("eggseg.labelfree.kmeans", *CLUSTERS)),
         Run("k-means on features", 0, 0, ("eggseg.labelfree.kmeans", *DEEP, *CLUSTERS)),
-        Run("made-up scenes", 0, 0, ("eggseg.predict",)),
+        Run("made-up scenes", 0, 0, ("eggseg.predict", "--overwrite", "--recursive")),
         Run("Segment Anything", 0, 0, ("eggseg.labelfree.sam", "--crops", "0", "--points", "10", *CLUSTERS)),
     ]
     for labels, seed in [(37, 0), (9, 0), *((37, seed) for seed in range(1, MOST_SEEDS))]:

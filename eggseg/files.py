@@ -76,7 +76,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def cache() -> Path:
     """The user's folder for what can be fetched or made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "eggseg"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eggseg"
 
 
 def _plain(value: Any) -> Any:

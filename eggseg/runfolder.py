@@ -62,7 +62,7 @@ def check_same_run(folder: Path, now: dict[str, Any], config: Config) -> None:
         raise InputError(f"{folder} was trained with other classes: use another --output_dir")
     if before["fingerprint"] != now["fingerprint"]:
         raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
-    if before.get("unlabelled") != now.get("unlabelled"):
+    if before.get("unlabelled", now.get("unlabelled")) != now.get("unlabelled"):
         raise InputError(f"{folder} was trained on other photos without masks: use another --output_dir")
     if before.get("workers", 1) != now["workers"]:
         raise InputError(f"{folder} was trained on {before.get('workers', 1)} machines, not on {now['workers']}")

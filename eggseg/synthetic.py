@@ -64,7 +64,7 @@ def write(settings: Settings) -> int:
     before = _recorded(settings.out)
     _refuse_strangers(settings, before)
     if before and settings.overwrite:
-        for path in _paths(settings.out, before):
+        for path in _own(settings.out, before):
             path.unlink(missing_ok=True)
         before = {}
     record = _kind(settings) | {"count": max(settings.count, before.get("count", 0))}
@@ -136,7 +136,7 @@ def _refuse_strangers(settings: Settings, before: dict[str, int]) -> None:
     found = {key: before[key] for key in wanted if before}
     if found and found != wanted and not settings.overwrite:
         raise InputError(f"{out} holds scenes of {found}, expected {wanted}; choose another folder or --overwrite")
-    own = {out / RECORD, *(_paths(out, before) if before else ())}
+    own = {out / RECORD, *(_own(out, before) if before else ())}
     strangers = [p for p in out.rglob("*") if p.is_file() and not p.name.startswith(".") and p not in own]
     if strangers:
         raise InputError(
@@ -145,7 +145,10 @@ def _refuse_strangers(settings: Settings, before: dict[str, int]) -> None:
         )
 
 
-def _paths(out: Path, record: dict[str, int]) -> list[Path]:
+def _own(out: Path, record: dict[str, int]) -> list[Path]:
+    """The scenes of a record; of another version all that lies where scenes do, since nobody knows their names now."""
+    if record["version"] != scenes.VERSION:
+        return [path for folder in ("images", "masks") for path in (out / folder).glob("*")]
     names = [scenes.frame(record["seed"], index).name for index in range(record["count"])]
     return [out / folder / name for name in names for folder in ("images", "masks")]
 

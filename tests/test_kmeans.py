@@ -88,7 +88,7 @@ def test_features_of_segment_anything(few, tmp_path):
     ("args", "message"),
     [
         (["--clusters", "1"], "--clusters is 1, expected 2 to 254"),
-        (["--features", "spoon"], "--features spoon is no run folder: expected pixels, one, sam, or an encoder: effic"),
+        (["--features", "spoon"], "--features spoon is no run folder: expected one, sam, or an encoder: effic"),
         (["--name", "9=egg"], "--name 9=egg: expected CLUSTER=CLASS, a cluster of 0 to 4"),
     ],
 )

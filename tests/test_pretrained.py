@@ -45,7 +45,27 @@ def test_a_photo_without_a_model_gets_a_mask(
     with Image.open(photo) as image, Image.open(tmp_path / "predictions" / "masks" / "photo_1.png.png") as mask:
         assert mask.size == image.size
     made = pretrained.model()
-    assert made.parent == tmp_path / "cache" / "eggseg"
+    assert list((tmp_path / "cache" / "eggseg").iterdir()) == [made]
     kept = (made / "saved_model" / "1" / "saved_model.pb").stat().st_mtime_ns
     assert export.load(pretrained.model()).settings["image_size"] == pretrained.read()["settings"]["image_size"]
     assert (made / "saved_model" / "1" / "saved_model.pb").stat().st_mtime_ns == kept, "made once"
+
+
+def test_what_was_cut_short_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(export, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        pretrained.model()
+    assert list((tmp_path / "eggseg").iterdir()) == []
+
+
+def test_of_two_that_make_it_at_once_both_find_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def slowly(_: object, folder: Path) -> None:
+        monkeypatch.setattr(pretrained, "build", lambda _, folder: (folder / "saved_model").mkdir(parents=True))
+        pretrained.model()  # another, meanwhile
+        (folder / "saved_model").mkdir(parents=True)
+
+    monkeypatch.setattr(pretrained, "build", slowly)
+    assert (pretrained.model() / "saved_model").is_dir()

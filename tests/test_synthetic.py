@@ -189,3 +189,16 @@ def test_a_run_of_one_makes_each_scene_a_place_of_its_own() -> None:
     as_usual, alone = ({(f.session, f.run) for i in range(60) for f in [scenes.frame(0, i, run)]} for run in (None, 1))
     assert len(alone) == 60 > 2 * len(as_usual)
     assert not np.array_equal(scenes.draw(0, 40, SMALL)[0], scenes.draw(0, 40, SMALL, run_length=1)[0])
+
+
+def test_scenes_of_an_earlier_version_can_be_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [str(tmp_path / "out"), "--count", "2"]
+    assert synthetic.main(command) == 0
+    record = tmp_path / "out" / synthetic.RECORD
+    record.write_text(record.read_text().replace(f'"version": {scenes.VERSION}', '"version": 1'))
+    for folder in ("images", "masks"):
+        (tmp_path / "out" / folder / "of_old.png").write_bytes(b"")
+    assert synthetic.main(command) == 2
+    assert "of_old" not in capsys.readouterr().err
+    assert synthetic.main([*command, "--overwrite"]) == 0
+    assert "of_old.png" not in {path.name for path in (tmp_path / "out" / "images").iterdir()}

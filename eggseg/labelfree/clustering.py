@@ -56,7 +56,7 @@ class Pixels:
         best, clusters = np.full((height, width), -np.inf, np.float32), np.zeros((height, width), np.uint8)
         # One after the other: those of all clusters at once would be gigabytes of a large photo. What is ahead nowhere
         # in the square is hardly ahead between its pixels.
-        for i in np.unique(scores.argmax(-1)):
+        for i in np.unique(tf.argmax(tf.image.resize(scores, square.shape[:2]), -1)):
             score = geometry.restore(scores[..., i : i + 1], height, width).numpy()[..., 0]
             better = score > best
             best[better], clusters[better] = score[better], i

@@ -61,7 +61,7 @@ def of_network(source: str, weights: str, size: int) -> Features:
 def _of_encoder(name: str, weights: str, size: int) -> keras.Model:
     if name not in encoders.NAMES:
         raise InputError(
-            f"--features {name} is no run folder: expected pixels, one, sam, or an encoder: {', '.join(encoders.NAMES)}"
+            f"--features {name} is no run folder: expected one, sam, or an encoder: {', '.join(encoders.NAMES)}"
         )
     encoder = encoders.build(name, size, pretrained=True)
     encoders.load(encoder, name, weights)

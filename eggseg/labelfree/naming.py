@@ -23,6 +23,9 @@ from eggseg.pairs import Pair
 MODEL, RECORD = "clusters.npz", "config.json"
 """In the output folder: the fitted clusters, and the settings that they and the rest were made with."""
 
+VERSION = 2
+"""Changes whenever the same settings give other clusters."""
+
 SHOWN = 8
 """Photos in the picture of the clusters."""
 
@@ -84,7 +87,10 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
 def _open(settings: Settings, decisive: Sequence[str]) -> None:
     """Make the output folder; where it holds clusters of other settings, forget them or say so."""
     output, record = settings.output_dir, settings.output_dir / RECORD
-    now = {name: str(getattr(settings, name)) for name in decisive} | {"data_dir": str(settings.data_dir.resolve())}
+    now = {name: str(getattr(settings, name)) for name in decisive} | {
+        "data_dir": str(settings.data_dir.resolve()),
+        "version": VERSION,
+    }
     if record.exists() and read_json(record) != now:
         if not settings.overwrite:
             raise InputError(f"{output} holds clusters of other settings: --overwrite begins anew")

@@ -43,7 +43,7 @@ class SemiSupervised:
         self.settings = settings
         self.more = tuple(more.values())
         """Photos that have no masks at all."""
-        self.fingerprint = hashlib.sha256(b"".join(sorted(more))).hexdigest() if more else ""
+        self.fingerprint = hashlib.sha256(b"".join(sorted(more))).hexdigest()
         self.at: list[Callable[[], np.ndarray]] = []
         """The squares of all photos without masks, as those of `Squares`: VOID in the padding and else 0."""
         self.variables: Sequence[keras.Variable] = ()

@@ -49,7 +49,7 @@ class Finder:
         self.settings = settings
         self.search = Search(points=settings.points, crops=settings.crops, crop_points=settings.crop_points)
         self.see: features.Features | None = None
-        """What describes things beside Segment Anything's own embedding, which does if this is None."""
+        """What describes things; if None, Segment Anything's own embedding."""
         if settings.features != "sam":
             self.see = features.of_network(settings.features, settings.encoder_weights, SIZE)
 
@@ -77,11 +77,12 @@ class Finder:
         image, _ = labelled.read_photo(photo)
         height, width = image.shape[:2]
         painted = np.full((height, width), len(model), np.uint8)
-        side = max(height, width)
+        scale = FRAME / max(height, width)
+        rows, columns = (max(1, round(scale * length)) for length in (height, width))
         clusters = model.scores(self.describe(photo, masks)).argmax(-1)
         # What lies on another thing is painted over it: the egg over its pan.
         for i in np.argsort(-masks.sum((1, 2)), kind="stable"):
-            large = cv2.resize(masks[i].astype(np.float32), (side, side))[:height, :width] >= 0.5
+            large = cv2.resize(masks[i, :rows, :columns].astype(np.float32), (width, height)) >= 0.5
             painted[large] = clusters[i]
         return painted
 
@@ -106,9 +107,7 @@ class Finder:
         if self.see is None:
             seen = self._embeddings(_digest(photo), image)[0].transpose(1, 2, 0)
         else:
-            side = max(image.shape[:2])
-            frame = np.pad(image, [(0, side - image.shape[0]), (0, side - image.shape[1]), (0, 0)])
-            seen = self.see(geometry.letterbox(frame, SIZE).numpy())
+            seen = self.see(_frame(image))
         return describe(masks, image, seen)
 
     def _embeddings(self, digest: str, image: np.ndarray) -> np.ndarray:
@@ -119,6 +118,14 @@ class Finder:
             _keep(path, seen=np.array(seen, np.float16))
         with np.load(path) as kept:
             return kept["seen"].astype(np.float32)
+
+
+def _frame(image: np.ndarray) -> np.ndarray:
+    """A photo (h, w, 3) uint8 in the upper left corner of a square of `SIZE`."""
+    square = geometry.letterbox(image, SIZE).numpy()
+    inside = geometry.letterbox(np.ones((*image.shape[:2], 1), np.uint8), SIZE, labels=True).numpy()[..., 0]
+    top, left = (int(inside.any(axis).argmax()) for axis in (1, 0))
+    return np.roll(square, (-top, -left), (0, 1))
 
 
 def _digest(photo: Path) -> str:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +25,31 @@ def model() -> Path:
     """The folder of its SavedModel, which is made the first time and kept in the user's cache."""
     digest = hashlib.sha256(WEIGHTS.read_bytes() + RECORD.read_bytes()).hexdigest()[:12]
     folder = files.cache() / f"scenes-{__version__}-{digest}"
-    if not (folder / "saved_model").exists():
-        # Only now: it takes TensorFlow, which takes seconds.
-        from eggseg import export, learning
-        from eggseg.classes import EGGS_AND_PANS
-        from eggseg.config import Config
-
-        record = read()
-        network = learning.network(Config(**record["settings"]), EGGS_AND_PANS)
-        fill(network)
-        settings = {"image_size": record["settings"]["image_size"], "eggseg": __version__, "scenes": record["scenes"]}
-        export.save(network, EGGS_AND_PANS, settings, folder / "saved_model" / "1")
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Of two that make it at once the second finds it made; what is cut short leaves nothing of that name.
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
+            made = Path(temporary, "made")
+            build(read(), made)
+            try:
+                made.rename(folder)
+            except OSError:
+                if not folder.exists():
+                    raise
     return folder
+
+
+def build(record: Mapping[str, Any], folder: Path) -> None:
+    """Write the SavedModel of the weights, below `folder`, with the settings of a record like that of `scenes.json`."""
+    # Only now: it takes TensorFlow, which takes seconds.
+    from eggseg import export, learning
+    from eggseg.classes import EGGS_AND_PANS
+    from eggseg.config import Config
+
+    network = learning.network(Config(**record["settings"]), EGGS_AND_PANS)
+    fill(network)
+    settings = {"image_size": record["settings"]["image_size"], "eggseg": __version__, "scenes": record["scenes"]}
+    export.save(network, EGGS_AND_PANS, settings, folder / "saved_model" / "1")
 
 
 def read() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,18 +44,22 @@ def pack(settings: Settings) -> int:
     config = Config.from_args(["--config", str(settings.run / CONFIG)])
     if not config.scenes or config.encoder != "plain":
         raise InputError(f"{settings.run} is no run of made-up scenes alone of a plain encoder")
-    if config.init and not Config.from_args(["--config", str(config.init / CONFIG)]).scenes:
-        raise InputError(f"{settings.run} began with {config.init}, which is no run of made-up scenes alone")
+    start = config
+    while start.init:
+        start = Config.from_args(["--config", str(start.init / CONFIG)])
+        if not start.scenes:
+            raise InputError(f"{settings.run} began with {start.output_dir}, which saw more than made-up scenes")
+    found = pairs.find(settings.data_dir)
     network = learning.network(config, EGGS_AND_PANS)
     network.load_weights(settings.run / AVERAGED)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **pretrained.pack(network))
     files.write_bytes(pretrained.WEIGHTS, buffer.getvalue())
     chosen = {name: getattr(config, name) for name in NETWORK}
-    record = {"settings": chosen, "scenes": scenes.VERSION, "measured": {"miou": 0.0, "photos": 0}}
-    files.write_json(pretrained.RECORD, record)
-    found = pairs.find(settings.data_dir)
-    scores = scoring.score(export.load(pretrained.model()), found, [""] * len(found))
+    record = {"settings": chosen, "scenes": scenes.VERSION}
+    with tempfile.TemporaryDirectory() as temporary:
+        pretrained.build(record, Path(temporary))
+        scores = scoring.score(export.load(Path(temporary)), found, [""] * len(found))
     report = scoring.report(scores, EGGS_AND_PANS)
     measured = {"miou": round(report["miou"], 4), "photos": report["photos"]}
     measured |= {"iou": {name: round(value, 4) for name, value in report["pooled"]["iou"].items()}}
