@@ -173,7 +173,7 @@ def load(path: str | Path, precision: Literal["auto", "float32", "bfloat16"] = "
     folder = find(Path(path))
     if precision == "auto":
         precision = "bfloat16" if not hardware.gpus() and hardware.cpu_has_bfloat16() else "float32"
-    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": precision == "bfloat16"})
+    hardware.rewrite_to_bfloat16(precision == "bfloat16")
     settings = read_json(folder / "assets" / SETTINGS)
     signatures = dict(tf.saved_model.load(str(folder)).signatures)
     return Segmenter(ClassTable.from_json(settings["classes"]), settings["settings"], precision, signatures)

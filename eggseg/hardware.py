@@ -30,6 +30,11 @@ def precision(most_gpus: int = -1) -> Precision:
     return "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
 
 
+def rewrite_to_bfloat16(wanted: bool) -> None:
+    """Let TensorFlow compute in bfloat16, or not, what graphs have in float32: in functions that have not run yet."""
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": wanted})
+
+
 def cpu_has_bfloat16() -> bool:
     """Whether the processor says that it has AMX or AVX512 instructions for bfloat16; False where nobody says."""
     info = Path("/proc/cpuinfo")

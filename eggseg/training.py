@@ -26,6 +26,7 @@ from eggseg import (
     endless,
     export,
     findings,
+    hardware,
     learning,
     pairs,
     plots,
@@ -213,6 +214,8 @@ def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int, te
     keras.utils.set_random_seed(config.seed)
     # So that a resumed run ends as an uninterrupted one; it costs next to nothing on a processor.
     tf.config.experimental.enable_op_determinism()
+    # A model that was loaded before, such as that of an earlier fold, would have its way with this one's arithmetic.
+    hardware.rewrite_to_bfloat16(False)
     with workers.strategy.scope():
         model = teacher.learner(config, classes, steps)
         if config.init:

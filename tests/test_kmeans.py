@@ -81,7 +81,7 @@ def test_features_of_a_trained_network(few, tmp_path, run_dir):
 @pytest.mark.full
 def test_features_of_segment_anything(few, tmp_path):
     assert kmeans.main(command(few, tmp_path, "--features", "sam")) == 0
-    assert json.loads((tmp_path / "metrics.json").read_text())["miou"] > 0.5
+    assert json.loads((tmp_path / "metrics.json").read_text())["miou"] > 0.4, "of background alone it were 0.31"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from conftest import SMALL, draw
 from PIL import Image
 
-from eggseg import callbacks, train
+from eggseg import callbacks, export, train
 
 
 def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
@@ -33,6 +33,13 @@ def assert_same_weights(one: Path, other: Path) -> None:
     first, second = arrays(one), arrays(other)
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_model_that_was_loaded_before_changes_nothing(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
+    for precision in ("float32", "bfloat16"):
+        export.load(run_dir, precision)
+        assert train.main(command(data_dir, tmp_path / precision, "--epochs", "1")) == 0
+    assert_same_weights(tmp_path / "float32", tmp_path / "bfloat16")
 
 
 def test_the_run_folder_holds_all_that_was_promised(run_dir: Path) -> None:
