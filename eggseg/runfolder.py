@@ -62,8 +62,6 @@ def check_same_run(folder: Path, now: dict[str, Any], config: Config) -> None:
         raise InputError(f"{folder} was trained with other classes: use another --output_dir")
     if before["fingerprint"] != now["fingerprint"]:
         raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
-    if before.get("unlabelled", now.get("unlabelled")) != now.get("unlabelled"):
-        raise InputError(f"{folder} was trained on other photos without masks: use another --output_dir")
     if before.get("workers", 1) != now["workers"]:
         raise InputError(f"{folder} was trained on {before.get('workers', 1)} machines, not on {now['workers']}")
     was, wanted = decisive(before["settings"]), decisive(now["settings"])
@@ -71,3 +69,5 @@ def check_same_run(folder: Path, now: dict[str, Any], config: Config) -> None:
     changed = [f"--{name} was {was.get(name)}, is {wanted.get(name)}" for name in names]
     if changed:
         raise InputError(pairs.summary(changed, f"settings differ from those of the run in {folder}"))
+    if before.get("unlabelled", now.get("unlabelled")) != now.get("unlabelled"):
+        raise InputError(f"{folder} was trained on other photos without masks: use another --output_dir")
