@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import hsv_to_rgb
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
@@ -70,13 +71,19 @@ def clusters(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], number: int, *,
         photo.imshow(shrunk(image, side))
         photo.set_title(caption, fontsize=8, parse_math=False)
         painted.imshow(colors[shrunk(found, side)])
+        painted.set_title("clusters", fontsize=8)
     handles = [Patch(color=color, label=str(i)) for i, color in enumerate(colors)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(number, 20), frameon=False, fontsize=8)
     return figure
 
 
-def grid(pictures: Sequence[tuple[np.ndarray, str]], *, columns: int = 4, side: int = 360) -> Figure:
-    """Pictures with captions: photos, (h, w, 3) uint8, or one quantity, (h, w) float, from 0 to its highest value."""
+def grid(
+    pictures: Sequence[tuple[np.ndarray, str]], *, columns: int = 4, side: int = 360, highest: float | None = None
+) -> Figure:
+    """Pictures with captions: photos, (h, w, 3) uint8, or one quantity, (h, w) float, from 0.
+
+    Quantities reach up to `highest`, which a bar shows, or each to its own highest value.
+    """
     lines = -(-len(pictures) // columns)
     tallest = min(1.0, max(picture.shape[0] / picture.shape[1] for picture, _ in pictures))
     figure = Figure(figsize=(3.2 * columns, (3.2 * tallest + 0.35) * lines), layout="constrained")
@@ -84,8 +91,12 @@ def grid(pictures: Sequence[tuple[np.ndarray, str]], *, columns: int = 4, side: 
         axis.axis("off")
     for axis, (picture, caption) in zip(figure.axes, pictures, strict=False):
         small = shrunk(picture, side) if picture.ndim == 3 else picture
-        axis.imshow(small, cmap="cividis", vmin=0, vmax=None if picture.ndim == 3 else max(float(picture.max()), 1e-9))
+        most = None if picture.ndim == 3 else highest or max(float(picture.max()), 1e-9)
+        axis.imshow(small, cmap="cividis", vmin=0, vmax=most)
         axis.set_title(caption, fontsize=8, parse_math=False)
+    if highest:
+        scale = ScalarMappable(Normalize(0, highest), "cividis")
+        figure.colorbar(scale, ax=figure.axes, orientation="horizontal", shrink=0.3, aspect=40)
     return figure
 
 

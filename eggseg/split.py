@@ -61,6 +61,14 @@ def sessions(photos: Sequence[Photo]) -> list[str]:
     ]
 
 
+def frames(photos: Sequence[Photo]) -> dict[str, list[int]]:
+    """The indices of each session's photos, in the order in which they were taken."""
+    members = collections.defaultdict(list)
+    for i, session in enumerate(sessions(photos)):
+        members[session].append(i)
+    return {name: sorted(indices, key=lambda i: _numbers(photos[i])) for name, indices in members.items()}
+
+
 def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> list[int]:
     """Deal the photos into `count` folds, (n,) in 0..count-1, of about equal size and alike in classes and sessions."""
     groups = _groups(photos, method)
@@ -151,15 +159,11 @@ def _groups(photos: Sequence[Photo], method: Method) -> list[list[int]]:
     """The photos that must stay together, as lists of indices."""
     if method == "random":
         return [[i] for i in range(len(photos))]
-    members = collections.defaultdict(list)
-    for i, session in enumerate(sessions(photos)):
-        members[session].append(i)
     groups = []
-    for indices in members.values():
+    for indices in frames(photos).values():
         if method == "session":
             groups.append(indices)
         else:
-            indices = sorted(indices, key=lambda i: _numbers(photos[i]))
             length = BLOCK if len(indices) >= 2 * BLOCK else max(1, len(indices) // 4)
             parts = max(1, len(indices) // length)
             groups += [part.tolist() for part in np.array_split(indices, parts)]

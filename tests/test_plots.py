@@ -94,6 +94,7 @@ HISTORY = [
     [
         plots.grid([(RNG.integers(0, 256, (37, 91, 3), np.uint8), "a photo"), (RNG.uniform(size=(9, 7)), "$features")]),
         plots.grid([(np.zeros((5, 5)), "nothing")], columns=1),
+        plots.grid([(np.full((5, 5), 0.1), "one scale"), (np.ones((5, 5)), "for both")], highest=1.0),
         plots.values({"a.png": np.bincount([0, 128, 255] * 9, minlength=256)}, EGGS_AND_PANS),
         plots.shares({"one": {"train": 5, "val": 2}, "another": {"val": 3}}),
         plots.curves(HISTORY),

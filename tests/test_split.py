@@ -8,7 +8,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from eggseg.errors import InputError
-from eggseg.split import Photo, few, folds, sessions, split
+from eggseg.split import Photo, few, folds, frames, sessions, split
 
 METHODS = ["blocks", "session", "random"]
 
@@ -137,6 +137,12 @@ def test_a_class_in_one_photo_only_cannot_be_on_both_sides(method):
     photos = video(30, classes=(0, 2)) + video(1, "egg_{}.jpg", classes=(0, 1))
     with pytest.raises(InputError, match=f"31 photos cannot be split by {method}"):
         split(photos, method, 0.2, 0)
+
+
+def test_frames_follow_their_numbers():
+    names = ["x_95.png", "x_1010.png", "y.png", "x_9.png"]
+    photos = [Photo(name, (4, 3), frozenset({0})) for name in names]
+    assert list(frames(photos).values()) == [[3, 0, 1], [2]]
 
 
 def test_one_session_cannot_be_split_by_session():
