@@ -13,6 +13,9 @@ from eggseg import cli
 from eggseg.errors import InputError
 from eggseg.pictures import MAX_PIXELS, MOST_PIXELS
 
+NETWORK = ("encoder", "encoder_weights", "image_size", "base_filters", "depth", "stem_stride")
+"""Settings that say which weights a network has."""
+
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"image_size": 384, "epochs": 20},
     "default": {},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from eggseg import geometry, pairs
 from eggseg.classes import VOID
 from eggseg.errors import InputError
+from eggseg.files import digest
 from eggseg.pairs import Pair
 from eggseg.pictures import PictureError, fault, opened
 from eggseg.split import Split
@@ -53,15 +53,11 @@ def forget_doubtful(squares: Squares, folder: Path, least: float) -> None:
 def without_copies(pairs: Sequence[Pair], parts: Split) -> Split:
     """The split without such photos as are held out too, whose masks would tell what they are measured by."""
     made = [i for i in parts.train if pairs[i].name.startswith(PREFIX)]
-    held = {_digest(pairs[i]) for i in parts.val} if made else set()
-    copies = {i for i in made if _digest(pairs[i]) in held}
+    held = {digest(pairs[i].image) for i in parts.val} if made else set()
+    copies = {i for i in made if digest(pairs[i].image) in held}
     if copies:
         print(f"{len(copies)} photos of --pseudo are held out: they are left aside")
     return Split(tuple(i for i in parts.train if i not in copies), parts.val)
-
-
-def _digest(pair: Pair) -> bytes:
-    return hashlib.sha256(pair.image.read_bytes()).digest()
 
 
 def _confidence(folder: Path, pair: Pair) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from eggseg.errors import InputError
-from eggseg.files import read_json, replacing, write_bytes, write_csv, write_json
+from eggseg.files import link, read_json, replacing, write_bytes, write_csv, write_json
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o002])
@@ -74,6 +75,21 @@ def test_permissions_follow_the_umask(tmp_path, umask):
     write_bytes(tmp_path / "a", b"x")
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o666 & ~umask
     assert os.umask(umask) == umask, "the umask is as it was"
+
+
+def test_a_file_that_is_linked_is_there_twice(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"egg")
+    (tmp_path / "b").write_bytes(b"old")
+    link(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").samefile(tmp_path / "a")
+
+    def another_disk(*_: object) -> None:
+        raise OSError(errno.EXDEV, "cross-device link")
+
+    monkeypatch.setattr(os, "link", another_disk)
+    link(tmp_path / "a", tmp_path / "new" / "c")
+    assert (tmp_path / "new" / "c").read_bytes() == b"egg"
+    assert not (tmp_path / "new" / "c").samefile(tmp_path / "a")
 
 
 def test_json_comes_back_and_not_a_number_is_null(tmp_path):

@@ -11,9 +11,9 @@ import tensorflow as tf
 from conftest import SMALL, draw
 from PIL import Image
 
-from eggseg import train
+from eggseg import pseudo, train
 from eggseg.classes import VOID
-from eggseg.labelfree import gan, views
+from eggseg.labelfree import features, gan, semisupervised, views
 from eggseg.labelfree.adversarial import Judge
 from eggseg.labelfree.learner import share
 
@@ -50,6 +50,7 @@ def test_masks_of_photos_without_are_written_and_can_be_learned_from(data_dir, u
             with Image.open(run / "pseudo" / kind / f"{path.name}.png") as made:
                 assert made.size == size
                 assert made.mode == "L"
+    assert features.of_network(str(run), "none", 49)(np.zeros((49, 49, 3), np.uint8)).shape[:2] == (13, 13)
     again = ["--data_dir", str(data_dir), "--output_dir", str(tmp_path / "again"), *SMALL, "--epochs", "1"]
     assert train.main([*again, "--pseudo", str(run / "pseudo"), "--pseudo_confidence", "0.5"]) == 0
     split = json.loads((tmp_path / "again" / "config.json").read_text())["split"]
@@ -57,6 +58,26 @@ def test_masks_of_photos_without_are_written_and_can_be_learned_from(data_dir, u
         f"pseudo:photo_{i}.{'png' if i % 2 else 'jpg'}" for i in range(6)
     ]
     assert not [name for name in split["val"] if name.startswith("pseudo:")]
+
+
+def test_masks_that_were_stopped_are_made_whole_and_are_of_one_model(data_dir, unlabeled, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    args = command(data_dir, run, "fixmatch", "--unlabeled_dir", str(unlabeled), "--epochs", "1")
+
+    def stops(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(semisupervised, "link", stops)
+        assert gan.main(args) == 130
+    assert gan.main([*args, "--resume"]) == 0
+    first = {pair.name: pair.mask.stat().st_mtime_ns for pair in pseudo.find(run / "pseudo")}
+    assert len(first) == 6
+    assert gan.main([*args, "--resume"]) == 0
+    assert {pair.name: pair.mask.stat().st_mtime_ns for pair in pseudo.find(run / "pseudo")} == first
+    assert gan.main([*args, "--overwrite", "--seed", "1"]) == 0
+    again = {pair.name: pair.mask.stat().st_mtime_ns for pair in pseudo.find(run / "pseudo")}
+    assert all(again[name] > first[name] for name in first)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,8 +9,9 @@ import pytest
 from conftest import draw
 from PIL import Image
 
+from eggseg import pairs
 from eggseg.errors import InputError
-from eggseg.labelfree import features, kmeans, smoothing
+from eggseg.labelfree import clustering, features, kmeans, smoothing
 from eggseg.labelfree.clusters import Clusters, fit
 
 
@@ -59,6 +60,76 @@ def test_other_settings_begin_anew_only_if_told(few, tmp_path, capsys):
     assert kmeans.main([*other, "--overwrite"]) == 0
 
 
+def test_what_was_made_of_other_settings_is_forgotten(few, tmp_path, capsys):
+    assert kmeans.main(command(few, tmp_path)) == 0
+    bare = tmp_path / "bare"
+    shutil.copytree(few / "images", bare)
+    assert kmeans.main([*command(bare, tmp_path), "--overwrite"]) == 0
+    assert "no masks yet" in capsys.readouterr().out
+    assert not any((tmp_path / name).exists() for name in ("masks", "images", "metrics.json"))
+
+
+def test_a_first_try_that_failed_does_not_stop_the_second(few, tmp_path, monkeypatch):
+    def stops(*_: object) -> None:
+        raise InputError("this once")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clustering.Pixels, "fit", stops)
+        assert kmeans.main(command(few, tmp_path)) == 2
+    assert kmeans.main(command(few, tmp_path, "--seed", "1")) == 0
+
+
+def test_a_photo_that_was_replaced_is_painted_again(few, tmp_path):
+    data = Path(shutil.copytree(few, tmp_path / "data"))
+    assert kmeans.main(command(data, tmp_path / "out")) == 0
+    first, second = sorted((data / "images").iterdir())[:2]
+    small = Image.open(second).resize((50, 30))
+    small.save(second)
+    mask = data / "masks" / f"{second.stem}.png"
+    mask = mask if mask.exists() else next((data / "masks").glob(f"{second.stem}.*"))
+    Image.open(mask).resize((50, 30), Image.Resampling.NEAREST).save(mask)
+    kept = (tmp_path / "out" / "clusters" / f"{first.name}.png").stat().st_mtime_ns
+    assert kmeans.main(command(data, tmp_path / "out")) == 0
+    assert masks(tmp_path / "out")[f"{second.name}.png"].shape == (30, 50)
+    assert (tmp_path / "out" / "clusters" / f"{first.name}.png").stat().st_mtime_ns == kept
+
+
+def test_masks_and_their_photos_can_be_learned_from(few, tmp_path):
+    assert kmeans.main(command(few, tmp_path)) == 0
+    found = pairs.find(tmp_path)
+    assert [pair.name for pair in found] == sorted(path.name for path in (few / "images").iterdir())
+
+
+def test_what_it_made_in_a_folder_of_photos_is_no_photo(few, tmp_path):
+    shutil.copytree(few / "images", tmp_path, dirs_exist_ok=True)
+    args = command(tmp_path, tmp_path / "clusters")
+    assert kmeans.main(args) == 0
+    assert kmeans.main([*args, "--name", "1=egg"]) == 0
+    assert len(masks(tmp_path / "clusters")) == 6
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("data", "is the folder of the photos"),
+        ("data/images", "is the folder of the photos"),
+        ("run", "holds something else than clusters"),
+        ("others", "holds something else than clusters"),
+    ],
+)
+def test_nothing_else_is_written_over(few, tmp_path, place, message, capsys):
+    shutil.copytree(few, tmp_path / "data")
+    shutil.copytree(few, tmp_path / "others")
+    folder = tmp_path / place
+    if place == "run":
+        folder.mkdir()
+        (folder / "config.json").write_text('{"settings": {}}')
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert kmeans.main([*command(tmp_path / "data", folder), "--overwrite"]) == 2
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert f"{folder} {message}" in capsys.readouterr().err
+
+
 def test_without_masks_somebody_names_the_clusters(few, tmp_path, capsys):
     photos, output = tmp_path / "photos", tmp_path / "out"
     shutil.copytree(few / "images", photos)
@@ -89,6 +160,8 @@ def test_features_of_segment_anything(few, tmp_path):
     [
         (["--clusters", "1"], "--clusters is 1, expected 2 to 254"),
         (["--features", "spoon"], "--features spoon is no run folder: expected one, sam, or an encoder: effic"),
+        (["--seed", "-1"], "--seed is -1, expected at least 0"),
+        (["--texture", "nan"], "--texture is nan, expected at least 0"),
         (["--name", "9=egg"], "--name 9=egg: expected CLUSTER=CLASS, a cluster of 0 to 4"),
     ],
 )

@@ -71,6 +71,15 @@ def test_what_is_no_model_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+def test_files_that_are_swapped_are_an_error() -> None:
+    encoder, decoder = weights.fetch()
+    with pytest.raises(InputError, match=f"{decoder} is no encoder: it takes has_mask_input, "):
+        SegmentAnything(decoder, decoder)
+    with pytest.raises(InputError, match=f"{encoder} is no decoder of the common export: it takes "):
+        SegmentAnything(encoder, encoder)
+
+
+@pytest.mark.full
 @pytest.mark.parametrize(("height", "width"), [(240, 320), (500, 300)])
 def test_a_point_finds_the_egg_under_it(height: int, width: int) -> None:
     photo = np.full((height, width, 3), (90, 110, 80), np.uint8)

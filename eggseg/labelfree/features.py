@@ -14,7 +14,7 @@ import tensorflow as tf
 from eggseg import encoders, learning
 from eggseg.callbacks import AVERAGED
 from eggseg.classes import ClassTable
-from eggseg.config import CONFIG, Config
+from eggseg.config import CONFIG, NETWORK, Config
 from eggseg.errors import InputError
 from eggseg.files import read_json
 from eggseg.labelfree import weights as weights_of_sam
@@ -69,12 +69,14 @@ def _of_encoder(name: str, weights: str, size: int) -> keras.Model:
 
 
 def _of_run(run: Path, size: int) -> keras.Model:
-    """What the network of a run joins in on its way back."""
-    config = Config.from_args(["--config", str(run / CONFIG), "--image_size", str(size)])
-    network = learning.network(config, ClassTable.from_json(read_json(run / CONFIG)["classes"]))
+    """What the network of a run sees on its way down."""
+    record = read_json(run / CONFIG)
+    chosen = {name: record["settings"][name] for name in NETWORK} | {"image_size": size}
+    network = learning.network(Config(**chosen), ClassTable.from_json(record["classes"]))
     network.load_weights(run / AVERAGED)
     joins = [layer for layer in network.layers if layer.name.startswith("join")]
-    return _chosen(network.input, [layer.input[0] for layer in joins], size)
+    bottom = network.get_layer(f"up{len(joins) - 1}").input
+    return _chosen(network.input, [*(layer.input[0] for layer in joins), bottom], size)
 
 
 def _chosen(inputs: keras.KerasTensor, features: list[keras.KerasTensor], size: int) -> keras.Model:

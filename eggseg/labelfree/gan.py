@@ -16,15 +16,16 @@ from eggseg.errors import InputError
 class Settings(Config):
     """Train a U-Net on photos with masks and photos without, then write masks for those without.
 
-    The masks lie in OUTPUT_DIR/pseudo, which `eggseg.train --pseudo` learns from. Of DATA_DIR, the training photos
-    that --labels leaves out are learned from without their masks. All other settings are those of eggseg.train.
+    The masks of UNLABELED_DIR lie in OUTPUT_DIR/pseudo, which `eggseg.train --pseudo` learns from. Of DATA_DIR, the
+    training photos that --labels leaves out are learned from without their masks. All other settings are those of
+    eggseg.train.
     """
 
     unlabeled_dir: Path | None = None
     """Photos without masks: a folder of them, or one with images/."""
     method: Literal["gan", "fixmatch"] = "gan"
     """gan: a second network learns to tell true masks from made ones, and where to trust these (Hung et al. 2018);
-    fixmatch: what is certain in a photo is to be found in it under other light and half covered (Sohn et al. 2020)."""
+    fixmatch: what is certain in a photo is to be found in other light and partly hidden (Sohn et al. 2020)."""
     trust: float | None = None
     """What a pixel's mask must reach to be learned from, 0 to 1: of gan the second network's verdict, 0.2 if not given;
     of fixmatch the probability of its class, 0.95 if not given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from eggseg import cli
@@ -32,6 +33,8 @@ class Settings(settings.Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check("size", self.size >= 32, "at least 32 pixels")
+        self.check("position", 0 <= self.position < math.inf, "at least 0")
+        self.check("texture", 0 <= self.texture < math.inf, "at least 0")
         self.check("components", self.components >= 1, "at least 1")
 
 

@@ -14,7 +14,7 @@ from rich.progress import track
 from eggseg import labelled, metrics, pairs, pictures, plots
 from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.errors import InputError
-from eggseg.files import read_json, write_bytes, write_json
+from eggseg.files import digest, link, read_json, write_bytes, write_json
 from eggseg.labelfree import matching
 from eggseg.labelfree.clusters import Clusters
 from eggseg.labelfree.settings import Settings
@@ -50,8 +50,10 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
     """
     classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
     output = settings.output_dir
-    found = photos(settings.data_dir)
-    _open(settings, ("clusters", "seed", *decisive))
+    found = photos(settings.data_dir, output)
+    masked = pairs.find(settings.data_dir) if (settings.data_dir / "masks").is_dir() else []
+    few = pairs.find(settings.examples) if settings.examples else []
+    _open(settings, ("clusters", "seed", *decisive), found)
     if not (output / MODEL).exists():
         method.fit(found).save(output / MODEL)
     model = Clusters.load(output / MODEL)
@@ -66,48 +68,67 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
     def painted(pair: Pair) -> np.ndarray:
         return _read(output / "clusters" / f"{pair.name}.png")
 
-    has_masks = (settings.data_dir / "masks").is_dir()
-    table = _table(settings.data_dir, painted, number, classes) if has_masks else None
+    table = _table(masked, painted, number, classes) if masked else None
     if settings.name:
         classes_of = matching.named(settings.name, number, classes)
-    elif settings.examples:
-        few = _table(settings.examples, lambda pair: method.paint(pair.image, model), number, classes)
-        classes_of = matching.assign(few)
+    elif few:
+        classes_of = matching.assign(_table(few, lambda pair: method.paint(pair.image, model), number, classes))
     elif table is not None:
         classes_of = matching.assign(table)
     else:
         print("no masks yet: --name or --examples says which clusters are which class")
         return 0
-    _write_masks(output, list(found), classes_of, classes)
+    _write_masks(output, found, classes_of, classes)
     if table is not None:
         _write_figures(output, _figures(table, classes_of, classes))
     return 0
 
 
-def _open(settings: Settings, decisive: Sequence[str]) -> None:
+def _open(settings: Settings, decisive: Sequence[str], found: Mapping[str, Path]) -> None:
     """Make the output folder; where it holds clusters of other settings, forget them or say so."""
-    output, record = settings.output_dir, settings.output_dir / RECORD
-    now = {name: str(getattr(settings, name)) for name in decisive} | {
-        "data_dir": str(settings.data_dir.resolve()),
-        "version": VERSION,
-    }
-    if record.exists() and read_json(record) != now:
+    output, data = settings.output_dir, settings.data_dir.resolve()
+    if output.resolve() in (data, _images(data)) or (output / "images").resolve() == _images(data):
+        raise InputError(
+            f"--output_dir {output} is the folder of the photos: expected another, masks are written to it"
+        )
+    now = {name: str(getattr(settings, name)) for name in decisive} | {"data_dir": str(data), "version": VERSION}
+    begun = (output / RECORD).exists()
+    before: dict[str, Any] = read_json(output / RECORD) if begun else dict(now)
+    if "version" not in before or (not begun and any((output / name).exists() for name in ("images", "masks"))):
+        raise InputError(f"{output} holds something else than clusters: expected another --output_dir")
+    known = before.pop("photos", {})
+    if before != now and (output / MODEL).exists():
         if not settings.overwrite:
             raise InputError(f"{output} holds clusters of other settings: --overwrite begins anew")
-        shutil.rmtree(output / "clusters", ignore_errors=True)
-        (output / MODEL).unlink(missing_ok=True)
-    write_json(record, now)
+        for name in ("clusters", "images", "masks"):
+            shutil.rmtree(output / name, ignore_errors=True)
+        for name in (MODEL, "metrics.json"):
+            (output / name).unlink(missing_ok=True)
+    digests = {name: digest(path) for name, path in found.items()}
+    for name in known:
+        if known[name] != digests.get(name):
+            (output / "clusters" / f"{name}.png").unlink(missing_ok=True)
+    write_json(output / RECORD, now | {"photos": digests})
 
 
-def photos(folder: Path) -> dict[str, Path]:
-    """The photos of a data set, by their names below images/, or of a folder of photos alone."""
+def photos(folder: Path, apart: Path | None = None) -> dict[str, Path]:
+    """The photos of a data set, by their names below images/, or of a folder of photos alone.
+
+    What was made of them, in the folder `apart`, is none.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder} is not there: expected a folder of photos, or one with images/")
-    images = folder / "images" if (folder / "images").is_dir() else folder
+    images = _images(folder)
     found = {path.relative_to(images).as_posix(): path for path in pictures.listed(images)}
+    if apart and not images.resolve().is_relative_to(apart.resolve()):
+        found = {name: path for name, path in found.items() if not path.resolve().is_relative_to(apart.resolve())}
     if not found:
         raise InputError(f"{images} holds no photo: expected files that end in {', '.join(pictures.SUFFIXES)}")
     return found
+
+
+def _images(folder: Path) -> Path:
+    return folder / "images" if (folder / "images").is_dir() else folder
 
 
 def _read(path: Path) -> np.ndarray:
@@ -116,10 +137,10 @@ def _read(path: Path) -> np.ndarray:
         return np.array(picture)
 
 
-def _table(folder: Path, clusters: Callable[[Pair], np.ndarray], number: int, classes: ClassTable) -> np.ndarray:
-    """The table of counts over all photos of a folder with masks; `clusters` gives those of a pair."""
+def _table(few: Sequence[Pair], clusters: Callable[[Pair], np.ndarray], number: int, classes: ClassTable) -> np.ndarray:
+    """The table of counts over photos with masks; `clusters` gives those of a pair."""
     total = np.zeros((number, len(classes)), np.int64)
-    for pair in track(pairs.find(folder), "comparing"):
+    for pair in track(few, "comparing"):
         total += matching.counts(clusters(pair), labelled.read(pair, classes).ids, number, len(classes))
     return total
 
@@ -134,11 +155,12 @@ def _figures(table: np.ndarray, classes_of: np.ndarray, classes: ClassTable) -> 
     }
 
 
-def _write_masks(output: Path, names: Sequence[str], classes_of: np.ndarray, classes: ClassTable) -> None:
-    """Write OUTPUT/masks from OUTPUT/clusters."""
-    for name in track(names, "writing masks"):
+def _write_masks(output: Path, found: Mapping[str, Path], classes_of: np.ndarray, classes: ClassTable) -> None:
+    """Write OUTPUT/masks from OUTPUT/clusters, and OUTPUT/images: the photos, for whoever learns from them."""
+    for name, path in track(found.items(), "writing masks"):
         ids = classes_of[_read(output / "clusters" / f"{name}.png")]
         write_bytes(output / "masks" / f"{name}.png", pictures.png(classes.paint(ids)))
+        link(path, output / "images" / name)
 
 
 def _write_figures(output: Path, found: Mapping[str, Any]) -> None:

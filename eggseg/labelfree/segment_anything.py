@@ -16,6 +16,16 @@ SIDE = 1024
 MASK = 256
 """Side of the decoder's masks, which cover that square."""
 
+PROMPT = {
+    "image_embeddings",
+    "point_coords",
+    "point_labels",
+    "mask_input",
+    "has_mask_input",
+    "orig_im_size",
+}
+"""What the common export of a decoder takes."""
+
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of ImageNet's red, green and blue."""
 
@@ -39,6 +49,12 @@ class SegmentAnything:
             except Exception as error:  # of many kinds, with nothing in common
                 raise InputError(f"{path} is no ONNX model that can be loaded: {str(error).splitlines()[0]}") from None
         self.encoder, self.decoder = sessions
+        picture, prompt = ({argument.name for argument in session.get_inputs()} for session in sessions)
+        if len(picture) != 1:
+            raise InputError(f"{encoder} is no encoder: it takes {', '.join(sorted(picture))}, expected one picture")
+        if prompt != PROMPT:
+            found, expected = (", ".join(sorted(names)) for names in (prompt, PROMPT))
+            raise InputError(f"{decoder} is no decoder of the common export: it takes {found}, expected {expected}")
 
     def embed(self, image: np.ndarray) -> np.ndarray:
         """A photo (h, w, 3) uint8 to its embedding, (256, 64, 64) float32."""

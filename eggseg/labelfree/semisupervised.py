@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +16,11 @@ import tensorflow as tf
 from rich.progress import track
 
 from eggseg import export, geometry, labelled, learning, predict, training
+from eggseg.callbacks import AVERAGED
 from eggseg.classes import VOID, ClassTable
 from eggseg.config import Config
 from eggseg.errors import InputError
+from eggseg.files import digest, link, read_json, write_json
 from eggseg.labelfree import naming, views
 from eggseg.labelfree.adversarial import Adversarial, Judge
 from eggseg.labelfree.fixmatch import FixMatch
@@ -27,6 +28,9 @@ from eggseg.squares import Squares
 
 if TYPE_CHECKING:
     from eggseg.labelfree.gan import Settings
+
+MODEL = "model.json"
+"""In RUN/pseudo: which model made the masks."""
 
 
 def run(settings: Settings) -> int:
@@ -39,11 +43,11 @@ def run(settings: Settings) -> int:
 class SemiSupervised:
     """A `teachers.Teacher` of photos with masks and photos without."""
 
-    def __init__(self, settings: Settings, more: Mapping[bytes, Path]) -> None:
+    def __init__(self, settings: Settings, more: Mapping[str, Path]) -> None:
         self.settings = settings
         self.more = tuple(more.values())
         """Photos that have no masks at all."""
-        self.fingerprint = hashlib.sha256(b"".join(sorted(more))).hexdigest()
+        self.fingerprint = hashlib.sha256("".join(sorted(more)).encode()).hexdigest()
         self.at: list[Callable[[], np.ndarray]] = []
         """The squares of all photos without masks, as those of `Squares`: VOID in the padding and else 0."""
         self.variables: Sequence[keras.Variable] = ()
@@ -91,12 +95,12 @@ def _built(model: keras.Model) -> keras.Model:
     return model
 
 
-def _strangers(photos: Mapping[str, Path], data_dir: Path) -> dict[bytes, Path]:
+def _strangers(photos: Mapping[str, Path], data_dir: Path) -> dict[str, Path]:
     """Those photos, by their digests, that are not in the data set too, where they may be held out."""
     known = naming.photos(data_dir).values() if (data_dir / "images").is_dir() and photos else []
-    digests = {hashlib.sha256(path.read_bytes()).digest() for path in known}
-    found = {hashlib.sha256(path.read_bytes()).digest(): path for path in photos.values()}
-    strangers = {digest: path for digest, path in found.items() if digest not in digests}
+    digests = {digest(path) for path in known}
+    found = {digest(path): path for path in photos.values()}
+    strangers = {name: path for name, path in found.items() if name not in digests}
     if len(strangers) < len(photos):
         left = len(photos) - len(strangers)
         print(f"{left} photos without masks are in {data_dir} too, or there twice: not learned from again")
@@ -110,11 +114,13 @@ def _padding(height: int, width: int, size: int) -> np.ndarray:
 
 
 def _write_masks(settings: Settings, photos: Mapping[str, Path]) -> int:
-    """Write RUN/pseudo: the photos, their masks, and how sure of each pixel the model is; those that are missing."""
+    """Write what is missing of RUN/pseudo: the photos, their masks, and how sure of each pixel the model is."""
     folder = settings.run_dir / "pseudo"
-    if settings.overwrite and not settings.resume:
+    of = {"weights": digest(settings.run_dir / AVERAGED)}
+    if not (folder / MODEL).exists() or read_json(folder / MODEL) != of:
         shutil.rmtree(folder, ignore_errors=True)
-    left = {name: path for name, path in photos.items() if not (folder / "confidence" / f"{name}.png").exists()}
+        write_json(folder / MODEL, of)
+    left = {name: path for name, path in photos.items() if not (folder / "images" / name).exists()}
     how = predict.Settings((), settings.run_dir, folder, confidence=True)
     failed = 0
     rows = predict.predict(export.load(settings.run_dir), left, how)
@@ -123,12 +129,6 @@ def _write_masks(settings: Settings, photos: Mapping[str, Path]) -> int:
             print(f"error: {row}", file=sys.stderr)
             failed += 1
             continue
-        target = folder / "images" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(path.resolve(), target)
-        except OSError:  # another disk
-            shutil.copyfile(path, target)
+        link(path, folder / "images" / name)  # the last: what has one has all
     print(f"the masks of {len(photos) - failed} photos are in {folder}: eggseg.train --pseudo learns from them")
     return 1 if failed else 0

@@ -17,11 +17,11 @@ class Settings:
     data_dir: tyro.conf.Positional[Path]
     """A folder of photos; or one with images/ and masks/, whose masks then name the clusters and measure them."""
     output_dir: Path = Path("clusters")
-    """Folder for clusters/, masks/, clusters.png and the fitted clusters."""
+    """Folder for clusters/, clusters.png and the fitted clusters; with names also for masks/, and images/ to them."""
     clusters: int = 32
     """Number of clusters, 2 to 254; of things, what is in none is one more."""
     name: tuple[str, ...] = ()
-    """Names of clusters: `--name 3=egg 5=pan`; see clusters.png. The others are background."""
+    """Names of clusters, all after one --name: `--name 3=egg 5=pan`; see clusters.png. The others are background."""
     examples: Path | None = None
     """A folder with images/ and masks/ of a few photos, which name the clusters."""
     classes: Path | None = None
@@ -29,10 +29,11 @@ class Settings:
     seed: int = 0
     """Seed of all that is drawn at random."""
     overwrite: bool = False
-    """Begin anew where OUTPUT_DIR holds clusters of other settings; without it, what is there is taken up."""
+    """Forget what OUTPUT_DIR holds of other settings, masks too; without it, what is there is taken up."""
 
     def __post_init__(self) -> None:
         self.check("clusters", 2 <= self.clusters <= 254, "2 to 254")
+        self.check("seed", self.seed >= 0, "at least 0")
         self.check("name", not (self.name and self.examples), "--name or --examples, not both")
 
     def check(self, name: str, holds: bool, expected: str) -> None:

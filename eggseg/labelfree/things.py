@@ -14,7 +14,7 @@ import numpy as np
 from rich.progress import track
 
 from eggseg import geometry, labelled
-from eggseg.files import write_bytes
+from eggseg.files import digest, write_bytes
 from eggseg.labelfree import features, naming, weights
 from eggseg.labelfree.clusters import Clusters, fit
 from eggseg.labelfree.descriptors import describe
@@ -129,7 +129,7 @@ def _frame(image: np.ndarray) -> np.ndarray:
 
 
 def _digest(photo: Path) -> str:
-    return hashlib.sha256(photo.read_bytes()).hexdigest()[:24]
+    return digest(photo)[:24]
 
 
 def _keep(path: Path, **arrays: np.ndarray) -> None:

@@ -39,15 +39,15 @@ def model() -> Path:
     return folder
 
 
-def build(record: Mapping[str, Any], folder: Path) -> None:
-    """Write the SavedModel of the weights, below `folder`, with the settings of a record like that of `scenes.json`."""
+def build(record: Mapping[str, Any], folder: Path, weights: Path = WEIGHTS) -> None:
+    """Write the SavedModel of some weights below `folder`, with the settings of a record like that of `scenes.json`."""
     # Only now: it takes TensorFlow, which takes seconds.
     from eggseg import export, learning
     from eggseg.classes import EGGS_AND_PANS
     from eggseg.config import Config
 
     network = learning.network(Config(**record["settings"]), EGGS_AND_PANS)
-    fill(network)
+    fill(network, weights)
     settings = {"image_size": record["settings"]["image_size"], "eggseg": __version__, "scenes": record["scenes"]}
     export.save(network, EGGS_AND_PANS, settings, folder / "saved_model" / "1")
 
@@ -66,9 +66,9 @@ def told() -> str:
     )
 
 
-def fill(network: keras.Model) -> None:
-    """Give a network of those settings the weights."""
-    with np.load(WEIGHTS) as arrays:
+def fill(network: keras.Model, weights: Path = WEIGHTS) -> None:
+    """Give a network of those settings the weights of a file that `pack` made."""
+    with np.load(weights) as arrays:
         for layer in network.layers:
             layer.set_weights([arrays[f"{layer.name}/{i}"].astype(np.float32) for i in range(len(layer.weights))])
 

@@ -15,10 +15,8 @@ import numpy as np
 import tyro
 
 from eggseg import cli, files, pretrained
-from eggseg.config import CONFIG, Config
+from eggseg.config import CONFIG, NETWORK, Config
 from eggseg.errors import InputError
-
-NETWORK = ("encoder", "encoder_weights", "image_size", "base_filters", "depth", "stem_stride")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def pack(settings: Settings) -> int:
-    """Write the weights, measure them, and write what was measured."""
+    """Measure the weights as they will be packed, then write them and what was measured."""
     from eggseg import export, learning, pairs, scenes, scoring
     from eggseg.callbacks import AVERAGED
     from eggseg.classes import EGGS_AND_PANS
@@ -54,15 +52,17 @@ def pack(settings: Settings) -> int:
     network.load_weights(settings.run / AVERAGED)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **pretrained.pack(network))
-    files.write_bytes(pretrained.WEIGHTS, buffer.getvalue())
     chosen = {name: getattr(config, name) for name in NETWORK}
     record = {"settings": chosen, "scenes": scenes.VERSION}
     with tempfile.TemporaryDirectory() as temporary:
-        pretrained.build(record, Path(temporary))
+        weights = Path(temporary, "weights.npz")
+        weights.write_bytes(buffer.getvalue())
+        pretrained.build(record, Path(temporary), weights)
         scores = scoring.score(export.load(Path(temporary)), found, [""] * len(found))
     report = scoring.report(scores, EGGS_AND_PANS)
     measured = {"miou": round(report["miou"], 4), "photos": report["photos"]}
     measured |= {"iou": {name: round(value, 4) for name, value in report["pooled"]["iou"].items()}}
+    files.write_bytes(pretrained.WEIGHTS, buffer.getvalue())
     files.write_json(pretrained.RECORD, record | {"measured": measured})
     print(f"{pretrained.WEIGHTS} has {pretrained.WEIGHTS.stat().st_size / 1e6:.1f} MB\nmiou={report['miou']:.4f}")
     return 0
