@@ -146,21 +146,24 @@ def write(runs: list[Run], data: Path, folder: Path) -> None:
         spread = f" ± {mious.std(ddof=1):.3f}" if len(found) > 1 else ""
         minutes = np.mean([done["seconds"] for _, done in found]) / 60
         count = total if labels is None else labels
-        command = " ".join(found[0][1]["command"])
+        command = " ".join(found[-1][1]["command"])  # of seed 0
         cells = [f"{mious.mean():.3f}{spread}", f"{ious[:, 1].mean():.3f}", f"{ious[:, 2].mean():.3f}"]
         rows.append([way, count, len(found), *cells, f"{minutes:.1f}", f"`python -m {command}`"])
-        curves[way].append((count, mious.mean()))
+        curves[way].append((count, mious))
     head = ["way", "masks", "seeds", "mIoU", "egg IoU", "pan IoU", "minutes", "command"]
     text = f"# What masks are worth\n\nWritten by `python benchmarks/labels.py`. {description()}\n\n"
     (HERE / "labels.md").write_text(text + table(head, rows) + "\n\n![mIoU against masks](labels.png)\n")
     draw(curves)
 
 
-def draw(curves: dict[str, list[tuple[int, float]]]) -> None:
+def draw(curves: dict[str, list[tuple[int, np.ndarray]]]) -> None:
+    """Each way's mIoU against masks: lines through the means, a small dot for each seed."""
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for way, of in curves.items():
-        counts, mious = zip(*sorted(of), strict=True)
-        axes.plot(counts, mious, "o-" if len(counts) > 1 else "D", label=way)
+        counts = [count for count, _ in of]
+        (line,) = axes.plot(counts, [mious.mean() for _, mious in of], "o-" if len(of) > 1 else "D", label=way)
+        for count, mious in of:
+            axes.plot([count] * len(mious), mious, ".", color=line.get_color(), alpha=0.5)
     axes.set(xlabel="training photos with masks", ylabel="mIoU, held-out photos", xscale="symlog", ylim=(0, 1))
     ticks = sorted({count for of in curves.values() for count, _ in of})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
