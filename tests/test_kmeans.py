@@ -100,6 +100,22 @@ def test_masks_and_their_photos_can_be_learned_from(few, tmp_path):
     assert [pair.name for pair in found] == sorted(path.name for path in (few / "images").iterdir())
 
 
+def test_a_photo_that_is_gone_is_not_learned_from(few, tmp_path):
+    photos = Path(shutil.copytree(few / "images", tmp_path / "photos"))
+    args = [*command(photos, tmp_path / "out"), "--name", "1=egg"]
+    assert kmeans.main(args) == 0
+    gone, *others = sorted(photos.iterdir())
+    gone.unlink()
+    assert kmeans.main(args) == 0
+    assert [pair.name for pair in pairs.find(tmp_path / "out")] == [path.name for path in others]
+
+
+def test_clusters_are_no_network(few, tmp_path, capsys):
+    assert kmeans.main(command(few, tmp_path / "first")) == 0
+    assert kmeans.main([*command(few, tmp_path / "second"), "--features", str(tmp_path / "first")]) == 2
+    assert "expected one" in capsys.readouterr().err
+
+
 def test_what_it_made_in_a_folder_of_photos_is_no_photo(few, tmp_path):
     shutil.copytree(few / "images", tmp_path, dirs_exist_ok=True)
     args = command(tmp_path, tmp_path / "clusters")

@@ -71,6 +71,8 @@ def _of_encoder(name: str, weights: str, size: int) -> keras.Model:
 def _of_run(run: Path, size: int) -> keras.Model:
     """What the network of a run sees on its way down."""
     record = read_json(run / CONFIG)
+    if "settings" not in record:
+        raise InputError(f"--features {run} holds something else than a run of eggseg.train: expected one")
     chosen = {name: record["settings"][name] for name in NETWORK} | {"image_size": size}
     network = learning.network(Config(**chosen), ClassTable.from_json(record["classes"]))
     network.load_weights(run / AVERAGED)

@@ -107,7 +107,8 @@ def _open(settings: Settings, decisive: Sequence[str], found: Mapping[str, Path]
     digests = {name: digest(path) for name, path in found.items()}
     for name in known:
         if known[name] != digests.get(name):
-            (output / "clusters" / f"{name}.png").unlink(missing_ok=True)
+            for stale in (f"clusters/{name}.png", f"masks/{name}.png", f"images/{name}"):
+                (output / stale).unlink(missing_ok=True)
     write_json(output / RECORD, now | {"photos": digests})
 
 
