@@ -79,6 +79,30 @@ def test_files_that_are_swapped_are_an_error() -> None:
         SegmentAnything(encoder, encoder)
 
 
+class Decoder:
+    """Answers each point with masks that are 0, 1, 2 and so on throughout."""
+
+    def __init__(self, qualities: list[float]) -> None:
+        self.qualities = np.array([qualities], np.float32)
+
+    def run(self, names: list[str], prompt: dict[str, np.ndarray]) -> list[np.ndarray]:
+        assert names == ["iou_predictions", "low_res_masks"]
+        assert prompt["point_coords"].shape == (1, 2, 2)
+        number = np.arange(self.qualities.size, dtype=np.float32)
+        return [self.qualities, np.broadcast_to(number[None, :, None, None], (1, number.size, MASK, MASK))]
+
+
+@pytest.mark.parametrize(
+    ("qualities", "best"), [([0.5], 0), ([0.9, 0.2, 0.8, 0.1], 2), ([0.1, 0.3], 1)], ids=["one", "four", "two"]
+)
+def test_of_several_masks_of_a_point_the_best_counts(qualities: list[float], best: int) -> None:
+    model = object.__new__(SegmentAnything)
+    model.decoder = Decoder(qualities)
+    logits, expected = model.masks(np.zeros((256, 64, 64), np.float32), np.array([[0.5, 0.5], [0.1, 0.9]]))
+    assert np.array_equal(logits, np.full((2, MASK, MASK), best))
+    assert expected.tolist() == pytest.approx([qualities[best]] * 2)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(("height", "width"), [(240, 320), (500, 300)])
 def test_a_point_finds_the_egg_under_it(height: int, width: int) -> None:

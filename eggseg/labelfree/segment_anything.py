@@ -84,10 +84,9 @@ class SegmentAnything:
         for i, point in enumerate(points):
             # Without a box the export wants a second point, which says that there is none.
             coordinates = np.array([[SIDE * point, (0, 0)]], np.float32)
-            expected[i], logits[i] = (
-                value.squeeze()
-                for value in self.decoder.run(
-                    ["iou_predictions", "low_res_masks"], fixed | {"point_coords": coordinates}
-                )
-            )
+            prompt = fixed | {"point_coords": coordinates}
+            quality, low = (value[0] for value in self.decoder.run(["iou_predictions", "low_res_masks"], prompt))
+            # Of several, the first is meant for many points: one alone is answered by the best of the others.
+            best = 0 if len(quality) == 1 else 1 + quality[1:].argmax()
+            expected[i], logits[i] = quality[best], low[best]
         return logits, expected
