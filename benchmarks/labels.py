@@ -3,12 +3,13 @@
     python benchmarks/labels.py [DATA] [--unlabeled_dir MORE] [--output_dir build/labels] [--ways NAME ...]
 
 DATA is a folder with images/ and masks/, `$EGGSEG_DATA/train` if not given, MORE photos without masks,
-`$EGGSEG_DATA/test/images`. Every run is the quick profile, at 224 pixels, on the first of five folds of blocks, as its
-seed deals them; photos whose masks are hidden are still photos to learn from. Without training, all photos are
-clustered, and the truth names the clusters (the Hungarian assignment): an upper bound; or they are predicted by the
-model that comes with eggseg. All are measured on the photos of that fold, at their original size. What is in the output
-folder already is not run again: it takes two hours, and can be stopped at any time. Writes benchmarks/labels.md and
-labels.png from what is done.
+`$EGGSEG_DATA/test/images`. Every run is the quick profile, at 224 pixels, on the first of five folds of blocks; photos
+whose masks are hidden are still photos to learn from. Without training, all photos are clustered, and the truth names
+the clusters (the Hungarian assignment): an upper bound; or they are predicted by the model that comes with eggseg. All
+are measured on the photos of that fold, at their original size. What can be had for 37 masks depends on the photos that
+are held out, so masks alone and the best way without are compared on the other folds too. What is in the output folder
+already is not run again: it takes two hours, and can be stopped at any time. Writes benchmarks/labels.md and labels.png
+from what is done.
 """
 
 from __future__ import annotations
@@ -29,29 +30,43 @@ from PIL import Image
 
 from eggseg import labelled, metrics, pairs
 from eggseg.classes import EGGS_AND_PANS
+from eggseg.config import CONFIG
 from eggseg.files import read_json, write_json
 
 DATA = "../shared/data/eggs-and-pans"
 SEEDS = 3
 """Of the runs with 37 masks; the others have one."""
 CLUSTERS, DEEP = ("--clusters", "64"), ("--features", "efficientnet_lite0", "--smooth")
-FOLD = ("--profile", "quick", "--image_size", "224", "--folds", "5", "--fold", "0")
+FOLDS = 5
+QUICK = ("--profile", "quick", "--image_size", "224", "--folds", str(FOLDS))
+DONE = "done.json"
+"""In the folder of a run that is done: its command and how long it took."""
+ALONE = "masks alone"
 HERE = Path(__file__).parent
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One point: a way, how many masks it sees (None is all), and a seed."""
+    """One point: a way, how many masks it sees (None is all), a seed, and the fold that is held out."""
 
     way: str
     labels: int | None
     seed: int
     command: tuple[str, ...]
     """What comes after `python -m`, without the places of its data and its output; OUT is the folder of all runs."""
+    fold: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.way} {'all' if self.labels is None else self.labels} {self.seed}".replace(" ", "_")
+        fold = f" fold {self.fold}" if self.fold else ""
+        return f"{self.way} {'all' if self.labels is None else self.labels} {self.seed}{fold}".replace(" ", "_")
+
+
+def trained(way: str, labels: int | None, seed: int = 0, fold: int = 0) -> Run:
+    """Masks alone, or a method of eggseg.labelfree.gan."""
+    command = ("eggseg.train",) if way == ALONE else ("eggseg.labelfree.gan", "--method", way)
+    few = () if labels is None else ("--labels", str(labels), "--seed", str(seed))
+    return Run(way, labels, seed, (*command, *QUICK, "--fold", str(fold), *few), fold)
 
 
 def planned() -> list[Run]:
@@ -62,23 +77,20 @@ def planned() -> list[Run]:
         Run("made-up scenes", 0, 0, ("eggseg.predict", "--overwrite", "--recursive")),
         Run("Segment Anything", 0, 0, ("eggseg.labelfree.sam", "--crops", "0", "--points", "10", *CLUSTERS)),
     ]
-    for labels, seed in [(37, 0), (9, 0), *((37, seed) for seed in range(1, SEEDS))]:
-        chosen = ("--labels", str(labels), "--seed", str(seed))
-        runs.append(Run("masks alone", labels, seed, ("eggseg.train", *FOLD, *chosen)))
-        runs += [
-            Run(method, labels, seed, ("eggseg.labelfree.gan", "--method", method, *FOLD, *chosen))
-            for method in ("fixmatch", "gan")
-        ]
-    made = ("--labels", "37", "--pseudo", "OUT/fixmatch_37_0/fold0/pseudo", "--pseudo_confidence", "0.9")
-    runs.append(Run("fixmatch, then its masks", 37, 0, ("eggseg.train", *FOLD, *made)))
-    return [*runs, Run("masks alone", None, 0, ("eggseg.train", *FOLD))]
+    for labels, seed in [(37, 0), (9, 0), *((37, seed) for seed in range(1, SEEDS)), (None, 0)]:
+        runs += [trained(way, labels, seed) for way in (ALONE, "fixmatch", "gan")]
+    made = ("--pseudo", "OUT/fixmatch_37_0/fold0/pseudo", "--pseudo_confidence", "0.9")
+    runs.append(Run("fixmatch, then its masks", 37, 0, (*trained(ALONE, 37).command, *made)))
+    return runs + [trained(way, 37, fold=fold) for fold in range(1, FOLDS) for way in (ALONE, "fixmatch")]
 
 
 def do(run: Run, data: Path, more: Path | None, folder: Path) -> None:
     """Run it, unless it is done; a training that was stopped goes on."""
     module, *args = run.command
     output = folder / run.name
-    if (output / "done.json").exists():
+    if (output / DONE).exists():
+        if read_json(output / DONE)["command"] != list(run.command):
+            raise SystemExit(f"{output} was made by another command: move it away")
         return
     places = ["--output_dir", str(output)]
     args = [arg.replace("OUT", str(folder)) for arg in args]
@@ -93,14 +105,15 @@ def do(run: Run, data: Path, more: Path | None, folder: Path) -> None:
     print("$", " ".join(command[1:]), flush=True)
     start = time.perf_counter()
     subprocess.run(command, check=True)
-    write_json(output / "done.json", {"command": run.command, "seconds": time.perf_counter() - start})
+    write_json(output / DONE, {"command": run.command, "seconds": time.perf_counter() - start})
 
 
 def scored(run: Run, data: Path, folder: Path, held_out: set[str]) -> np.ndarray:
     """Confusion counts over the held-out photos, (classes, classes), truth in rows."""
     output = folder / run.name
-    if (output / "fold0" / "metrics.json").exists():
-        return np.array(read_json(output / "fold0" / "metrics.json")["confusion"])
+    measured = output / f"fold{run.fold}" / "metrics.json"
+    if measured.exists():
+        return np.array(read_json(measured)["confusion"])
     total = np.zeros((len(EGGS_AND_PANS),) * 2, np.int64)
     values = list(EGGS_AND_PANS.values)
     for pair in pairs.find(data):
@@ -126,49 +139,83 @@ def main() -> None:
     write(runs, args.data, args.output_dir)
 
 
+@dataclasses.dataclass
+class Point:
+    """What came of a way with so many masks, on one fold."""
+
+    command: str
+    """Of its first seed."""
+    counts: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    """Confusion counts, by seed."""
+    seconds: list[float] = dataclasses.field(default_factory=list)
+
+    @property
+    def mious(self) -> np.ndarray:
+        """Of each seed."""
+        return np.array([metrics.iou(counts).mean() for counts in self.counts.values()])
+
+
+Points = dict[tuple[str, int | None, int], Point]
+"""By way, masks and fold."""
+
+
+def gathered(runs: list[Run], data: Path, folder: Path) -> tuple[Points, set[str]]:
+    """What is done, and the photos that the first fold holds out."""
+    done = [run for run in runs if (folder / run.name / DONE).exists()]
+    records = [folder / run.name / "fold0" / CONFIG for run in done]
+    held_out = {name for path in records if path.exists() for name in read_json(path)["split"]["val"]}
+    points: Points = {}
+    for run in done:
+        point = points.setdefault((run.way, run.labels, run.fold), Point(" ".join(run.command)))
+        point.counts[run.seed] = scored(run, data, folder, held_out)
+        point.seconds.append(read_json(folder / run.name / DONE)["seconds"])
+    return points, held_out
+
+
 def write(runs: list[Run], data: Path, folder: Path) -> None:
-    """The table and the plot of what is done."""
-    held_out: set[str] = set()
-    points = collections.defaultdict(list)
-    for run in reversed(runs):  # those that know which photos are held out come last
-        if (folder / run.name / "done.json").exists():
-            record = folder / run.name / "fold0" / "config.json"
-            if record.exists() and run.seed == 0:
-                held_out = set(read_json(record)["split"]["val"])
-            done = read_json(folder / run.name / "done.json")
-            counts = scored(run, data, folder, held_out)
-            points[run.way, run.labels].append((run.seed, metrics.iou(counts), done))
+    """The tables and the plot of what is done."""
+    points, held_out = gathered(runs, data, folder)
     total = len(pairs.find(data)) - len(held_out)
     rows, seeds, curves = [], [], collections.defaultdict(list)
-    for (way, labels), last_first in reversed(points.items()):
-        found = last_first[::-1]
-        ious = np.array([iou for _, iou, _ in found])
-        mious = ious.mean(1)
-        spread = f" ± {mious.std(ddof=1):.3f}" if len(found) > 1 else ""
-        minutes = np.mean([done["seconds"] for *_, done in found]) / 60
+    for (way, labels, fold), point in sorted(points.items(), key=lambda item: item[0][1] or total):
+        if fold:
+            continue
         count = total if labels is None else labels
-        command = " ".join(found[0][-1]["command"])
+        ious, mious = np.array([metrics.iou(counts) for counts in point.counts.values()]), point.mious
+        spread = f" ± {mious.std(ddof=1):.3f}" if len(mious) > 1 else ""
         cells = [f"{mious.mean():.3f}{spread}", f"{ious[:, 1].mean():.3f}", f"{ious[:, 2].mean():.3f}"]
-        rows.append([way, count, len(found), *cells, f"{minutes:.1f}", f"`python -m {command}`"])
-        if len(found) > 1:
-            of_seed = {seed: f"{iou.mean():.3f}" for seed, iou, _ in found}
+        minutes = np.mean(point.seconds) / 60
+        rows.append([way, count, len(mious), *cells, f"{minutes:.1f}", f"`python -m {point.command}`"])
+        if len(mious) > 1:
+            of_seed = {seed: f"{miou:.3f}" for seed, miou in zip(point.counts, mious, strict=True)}
             seeds.append([way, count, *(of_seed.get(seed, "") for seed in range(SEEDS))])
         curves[way].append((count, mious))
-    head = ["way", "masks", "seeds", "mIoU", "egg IoU", "pan IoU", "minutes", "command"]
     sections = [
         "# What masks are worth",
         f"Written by `python benchmarks/labels.py`, whose first lines say how. {description()}",
-        f"Measured on photos that are held out, at their original size, from one pooled confusion matrix a seed: "
-        f"{len(held_out)} with seed 0, about as many others with each other seed, which deals the folds anew. Rows of "
-        f"one seed compare with seed 0 of the others. Commands are those of seed 0, without `--data_dir`, "
-        f"`--unlabeled_dir` and `--output_dir`.",
-        table(head, rows),
-        "mIoU of each seed, which draws the photos that are held out and those that have masks:",
+        f"Measured on {len(held_out)} photos that are held out, at their original size, from one pooled confusion "
+        f"matrix a seed. Commands are those of seed 0, without `--data_dir`, `--unlabeled_dir` and `--output_dir`.",
+        table(["way", "masks", "seeds", "mIoU", "egg IoU", "pan IoU", "minutes", "command"], rows),
+        "mIoU of each seed, which draws the photos that have masks:",
         table(["way", "masks", *(f"seed {seed}" for seed in range(SEEDS))], seeds),
+        "mIoU of each fold held out in turn with seed 0, and of all of these photos pooled:",
+        table(*of_folds(points)),
         "![mIoU against masks](labels.png)",
     ]
     (HERE / "labels.md").write_text("\n\n".join(sections) + "\n")
     draw(curves)
+
+
+def of_folds(points: Points) -> tuple[list[str], list[list[object]]]:
+    """Head and rows of the table of folds, of those in which all of its ways are done."""
+    ways = [way for way, labels, fold in points if (labels, fold) == (37, 1)]
+    done = [fold for fold in range(FOLDS) if all((way, 37, fold) in points for way in ways)]
+    rows: list[list[object]] = []
+    for way in ways:
+        counts = [points[way, 37, fold].counts[0] for fold in done]
+        mious = [metrics.iou(one).mean() for one in (*counts, np.sum(counts, 0))]
+        rows.append([way, 37, *(f"{miou:.3f}" for miou in mious)])
+    return ["way", "masks", *(f"fold {fold}" for fold in done), "pooled"], rows
 
 
 def draw(curves: dict[str, list[tuple[int, np.ndarray]]]) -> None:

@@ -48,7 +48,7 @@ class Settings:
     """How eggseg.train would hold photos out, to tell which have copies on both sides."""
     val_fraction: float = 0.2
     """Share of the photos that it would hold out."""
-    seed: int = 0
+    split_seed: int = 0
     """Seed of that split."""
     max_pixels: int = MAX_PIXELS
     """Pixels of the largest photo that is decoded."""
@@ -109,7 +109,7 @@ def _photo(look: Look) -> Photo:
 
 def _validation(photos: Sequence[Photo], settings: Settings) -> tuple[int, ...]:
     try:
-        return split(photos, settings.split, settings.val_fraction, settings.seed).val
+        return split(photos, settings.split, settings.val_fraction, settings.split_seed).val
     except InputError:
         return ()  # which training will say
 

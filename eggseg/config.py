@@ -103,8 +103,11 @@ class Config:
     """Cross-validate: deal the photos into so many folds and hold each out in turn, in OUTPUT_DIR/fold0 and so on."""
     fold: int | Literal["all", "session"] = "all"
     """Of these, the one to train now, from 0, or the run that holds out a camera session; all does what is left."""
+    split_seed: int = 0
+    """Seed of the split: runs that differ in --seed alone hold out the same photos."""
     seed: int = 0
-    """Seed of the split, the first weights, the order of the photos and their augmentation."""
+    """Seed of the first weights, the order of the photos, their augmentation, and which of them keep their masks with
+    --labels."""
 
     epochs: int = 40
     """Passes over the training photos."""
@@ -160,6 +163,7 @@ class Config:
             ("fold", self.fold == "all" or self.folds > 0, "all where there are no --folds"),
             ("fold", self.fold != "session" or self.split == "blocks", "a session held out beside --split blocks only"),
             ("fold", isinstance(self.fold, str) or 0 <= self.fold < self.folds, "all, session, or 0 to --folds - 1"),
+            ("split_seed", 0 <= self.split_seed < 2**31, "0 to 2147483647"),
             ("seed", 0 <= self.seed < 2**31, "0 to 2147483647"),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),

@@ -69,7 +69,8 @@ def link(path: Path, target: Path) -> None:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> Any:

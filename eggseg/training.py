@@ -194,10 +194,10 @@ def _split(config: Config, photos: Sequence[Photo]) -> Split:
         return Split((), tuple(range(len(photos))))
     true = [photo for photo in photos if not photo.name.startswith(pseudo.PREFIX)]
     if isinstance(config.fold, int):
-        parts = one_fold(true, config.split, config.folds, config.fold, config.seed)
+        parts = one_fold(true, config.split, config.folds, config.fold, config.split_seed)
     else:
         method: Method = "session" if config.fold == "session" else config.split
-        parts = split(true, method, config.val_fraction, config.seed)
+        parts = split(true, method, config.val_fraction, config.split_seed)
     return Split((*parts.train, *range(len(true), len(photos))), parts.val)
 
 

@@ -85,7 +85,7 @@ def test_the_folds_that_are_left_are_trained_and_one_that_fails_stops_the_rest(t
         crossvalidation.run(dataclasses.replace(config, data_dir=tmp_path / "gone"))
 
 
-@pytest.mark.parametrize("changed", [{"folds": 5}, {"epochs": 3}, {"seed": 1}])
+@pytest.mark.parametrize("changed", [{"folds": 5}, {"epochs": 3}, {"seed": 1}, {"split_seed": 1}])
 def test_a_fold_of_other_settings_is_not_done(tmp_path, monkeypatch, changed):
     config = Config(output_dir=tmp_path, folds=3, resume=True)
     done(dataclasses.replace(config, fold=0), 0.5)

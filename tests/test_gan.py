@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,8 +15,10 @@ from PIL import Image
 from eggseg import pseudo, train
 from eggseg.classes import VOID
 from eggseg.labelfree import features, gan, semisupervised, views
-from eggseg.labelfree.adversarial import Judge
+from eggseg.labelfree.adversarial import Adversarial, Judge
+from eggseg.labelfree.fixmatch import FixMatch
 from eggseg.labelfree.learner import share
+from eggseg.objective import KnownPixelCrossentropy
 
 METHODS = ("gan", "fixmatch")
 
@@ -166,6 +169,62 @@ def test_views_lie_upon_each_other():
     assert (shares < 0.4).all()
 
 
+def colored(*channels: int) -> tf.Tensor:
+    """Photos (n, 8, 8, 3), each of one colour."""
+    return 255 * tf.one_hot(tf.constant(channels)[:, None, None] * tf.ones((1, 8, 8), tf.int32), 3)
+
+
+def knowing(kind, **options):
+    """A model of a kind that takes the brightest channel for the class, sure of it, and learns nothing but a bias."""
+    inputs = keras.Input((8, 8, 3))
+    layer = keras.layers.Conv2D(3, 1)
+    model = kind(inputs, layer(inputs), **options)
+    layer.set_weights([np.eye(3)[None, None] * 0.1, np.zeros(3)])
+    model.compile(keras.optimizers.SGD(0.1), KnownPixelCrossentropy(0.0))
+    return semisupervised._built(model)
+
+
+def test_a_piece_of_another_photo_brings_its_mask_along():
+    model = knowing(FixMatch)
+    image = colored(1, 2)
+    covered = np.zeros((2, 8, 8), bool)
+    covered[:, 2:6, 1:5] = True
+    seen = views.Views(image, tf.zeros((2, 8, 8), tf.uint8), image, tf.constant(covered))
+    told = model.train_step(((colored(0), tf.zeros((1, 8, 8), tf.uint8)), seen))
+    assert float(told["trusted"]) == 1
+    assert float(told["loss"]) < 1e-6, "the model is right everywhere, also where a photo covers the other"
+
+
+@pytest.mark.parametrize("known", ["truth", "ids"])
+def test_masks_are_drawn_to_what_the_judge_takes_for_true(known):
+    class Likes:
+        """Takes the second class for true and the first for made."""
+
+        variables = ()
+
+        def __call__(self, masks):
+            return masks[..., 1] - masks[..., 0]
+
+        def learn(self, true, made, known):
+            return tf.reduce_sum(known) * 0
+
+    void = tf.fill((1, 8, 8), np.uint8(VOID))
+    given = {"truth": void, "ids": void} | {known: tf.fill((1, 8, 8), np.uint8(2 if known == "truth" else 0))}
+    model = knowing(Adversarial, judge=Likes, weight=0.0)
+    model.layers[-1].set_weights([np.zeros((1, 1, 3, 3)), np.zeros(3)])
+    image = colored(0)
+    nothing = tf.zeros((1, 0))
+    model.train_step(((image, given["truth"]), views.Views(image, given["ids"], nothing, nothing)))
+    bias = model.layers[-1].get_weights()[1]
+    assert bias[1] > bias[0] + 1e-6
+
+
+def test_photos_that_are_to_cover_each_other_are_two_on_each_device(data_dir, tmp_path, capsys):
+    args = command(data_dir, tmp_path / "run", "fixmatch", "--labels", "5", "--batch_size", "1")
+    assert gan.main(args) == 2
+    assert "--batch_size is 1, expected at least 2: on each device photos cover parts" in capsys.readouterr().err
+
+
 def test_the_share_of_what_is_trusted():
     ids = tf.constant([[[0, VOID], [1, VOID]], [[VOID, VOID], [VOID, VOID]]], tf.uint8)
     there = tf.constant([[[True, True], [True, False]], [[True, True], [True, True]]])
@@ -174,7 +233,7 @@ def test_the_share_of_what_is_trusted():
 
 def test_a_judge_learns_to_tell_true_masks_from_made_ones():
     tf.keras.utils.set_random_seed(0)
-    judge = Judge(48, 3, "float32", filters=4, rate=1e-2)
+    judge = Judge(48, 3, "float32", steps=60, filters=4, rate=1e-2)
     rng = np.random.default_rng(0)
     true = tf.one_hot(rng.integers(0, 3, (4, 6, 6)).repeat(8, 1).repeat(8, 2), 3)
     made = tf.fill((4, 48, 48, 3), 1 / 3)

@@ -10,8 +10,10 @@ from conftest import draw
 from PIL import Image
 
 from eggseg import pairs
+from eggseg.callbacks import AVERAGED
+from eggseg.config import CONFIG
 from eggseg.errors import InputError
-from eggseg.labelfree import clustering, features, kmeans, smoothing
+from eggseg.labelfree import clustering, clusters, features, kmeans, naming, smoothing
 from eggseg.labelfree.clusters import Clusters, fit
 
 
@@ -43,13 +45,13 @@ def test_masks_are_of_the_photos_size_and_are_measured(few, tmp_path, capsys):
 
 def test_a_run_goes_on_where_it_stopped(few, tmp_path):
     assert kmeans.main(command(few, tmp_path)) == 0
-    clusters = sorted((tmp_path / "clusters").iterdir())
-    before = {path: path.read_bytes() for path in clusters}
-    kept = clusters[0].stat().st_mtime_ns
-    clusters[-1].unlink()
+    painted = sorted((tmp_path / "clusters").iterdir())
+    before = {path: path.read_bytes() for path in painted}
+    kept = painted[0].stat().st_mtime_ns
+    painted[-1].unlink()
     assert kmeans.main(command(few, tmp_path)) == 0
-    assert {path: path.read_bytes() for path in clusters} == before
-    assert clusters[0].stat().st_mtime_ns == kept
+    assert {path: path.read_bytes() for path in painted} == before
+    assert painted[0].stat().st_mtime_ns == kept
 
 
 def test_other_settings_begin_anew_only_if_told(few, tmp_path, capsys):
@@ -108,6 +110,30 @@ def test_a_photo_that_is_gone_is_not_learned_from(few, tmp_path):
     gone.unlink()
     assert kmeans.main(args) == 0
     assert [pair.name for pair in pairs.find(tmp_path / "out")] == [path.name for path in others]
+
+
+def test_photos_without_masks_are_clustered_beside_those_with(few, tmp_path, capsys):
+    data = Path(shutil.copytree(few, tmp_path / "data"))
+    for path in sorted((data / "masks").iterdir())[:2]:
+        path.unlink()
+    assert kmeans.main(command(data, tmp_path / "out")) == 0
+    out = capsys.readouterr().out
+    assert "measured on the 4 photos with masks: 2 files lack another:" in out
+    assert "miou=" in out
+    assert len(masks(tmp_path / "out")) == 6
+
+
+def test_what_a_run_has_learned_since_is_another_setting(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / CONFIG).write_text("{}")
+    (run / AVERAGED).write_bytes(b"one")
+    before = naming._identity(str(run))
+    assert naming._identity(str(run)) == before
+    (run / AVERAGED).write_bytes(b"two")
+    assert naming._identity(str(run)) != before
+    assert naming._identity(run / AVERAGED) == naming._identity(str(run)).replace(str(run), str(run / AVERAGED))
+    assert [naming._identity(value) for value in ("pixels", 0.5, None)] == ["pixels", "0.5", "None"]
 
 
 def test_clusters_are_no_network(few, tmp_path, capsys):
@@ -208,7 +234,7 @@ def test_clusters_are_found_and_kept(tmp_path):
     centers = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 9]])
     vectors = [rng.normal(center, 0.3, (200, 3)).astype(np.float32) for center in centers]
     for weights in (np.ones(3, np.float32), None):
-        model = fit(vectors, 3, 0, weights, 2)
+        model = fit(vectors, len(vectors), 3, 0, weights, 2)
         of = [np.argmax(model.scores(some), -1) for some in vectors]
         assert [len(set(some.tolist())) for some in of] == [1, 1, 1]
         assert len({int(some[0]) for some in of}) == 3
@@ -218,6 +244,13 @@ def test_clusters_are_found_and_kept(tmp_path):
         )
     with pytest.raises(InputError, match="holds no clusters"):
         Clusters.load(tmp_path / "nothing.npz")
+
+
+def test_of_many_photos_few_vectors_each_are_kept(monkeypatch):
+    monkeypatch.setattr(clusters, "SAMPLES", 11)
+    vectors = [np.random.default_rng(i).normal(size=(50, 3)) for i in range(3)]
+    with pytest.raises(InputError, match="--clusters is 10, expected at most the 9 that were found"):
+        fit(vectors, len(vectors), 10, 0, None, 2)
 
 
 def test_smoothing_leaves_specks_out_and_edges_where_they_are():

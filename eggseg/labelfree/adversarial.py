@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ from keras import layers
 
 from eggseg.classes import VOID
 from eggseg.hardware import Precision
-from eggseg.labelfree.learner import SemiSupervised
+from eggseg.labelfree.learner import SemiSupervisedModel
 from eggseg.labelfree.views import Views
 from eggseg.model import precision
 
@@ -22,13 +23,15 @@ CELL = 32
 
 
 class Judge:
-    """The discriminator of Hung et al. 2018 (arXiv 1802.07934) with half of their filters, and its optimizer.
+    """The discriminator of Hung et al. 2018 (arXiv 1802.07934), and its optimizer, whose rate falls as theirs does.
 
     Five convolutions, each of which halves the picture: from the probabilities of the classes, (n, size, size,
     classes), to how true each part of the mask looks. What is no photo is 0 in all classes, in true masks and in made.
     """
 
-    def __init__(self, size: int, classes: int, digits: Precision, filters: int = 32, rate: float = 5e-4) -> None:
+    def __init__(
+        self, size: int, classes: int, digits: Precision, steps: int, filters: int = 64, rate: float = 1e-4
+    ) -> None:
         # Its loss is not scaled, as float16 would want.
         with precision("mixed_bfloat16" if digits == "bfloat16" else "float32"):
             inputs = x = keras.Input((size, size, classes), name="mask")
@@ -39,7 +42,8 @@ class Judge:
             x = layers.Activation("linear", dtype="float32", name="verdict_logits")(x)
         self.size = size
         self.network = keras.Model(inputs, x, name="judge")
-        self.optimizer = keras.optimizers.Adam(rate, beta_2=0.99)
+        falling = keras.optimizers.schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0, power=0.9)
+        self.optimizer = keras.optimizers.Adam(falling, beta_2=0.99)
         self.optimizer.build(self.network.trainable_variables)
 
     @property
@@ -63,7 +67,7 @@ class Judge:
         return loss
 
 
-class Adversarial(SemiSupervised):
+class Adversarial(SemiSupervisedModel):
     """A network whose masks are to be taken for true ones, and which learns from those that are.
 
     After Hung et al. 2018 (arXiv 1802.07934): cross-entropy on photos with masks; on all photos, what the judge takes
@@ -72,10 +76,17 @@ class Adversarial(SemiSupervised):
     """
 
     def __init__(
-        self, *args: Any, judge: Judge, begin: int = 0, trust: float = 0.2, weight: float = 0.1, **kwargs: Any
+        self,
+        *args: Any,
+        judge: Callable[[], Judge],
+        begin: int = 0,
+        trust: float = 0.2,
+        weight: float = 0.1,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, begin=begin, trust=trust, weight=weight, **kwargs)
-        self.judge = judge
+        # After the network, whose first weights are then those of one that has no judge.
+        self.judge = judge()
         self.told["judge"] = keras.metrics.Mean("judge")
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:

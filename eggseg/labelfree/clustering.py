@@ -41,7 +41,7 @@ class Pixels:
         chosen = self.settings
         pixels = chosen.features == "pixels"
         weights = features.pixel_weights(chosen.position, chosen.texture) if pixels else None
-        return fit(self._vectors(photos), chosen.clusters, chosen.seed, weights, chosen.components)
+        return fit(self._vectors(photos), len(photos), chosen.clusters, chosen.seed, weights, chosen.components)
 
     def labels(self, model: Clusters) -> int:
         return len(model)

@@ -12,8 +12,8 @@ import numpy as np
 from eggseg.errors import InputError
 from eggseg.files import write_bytes
 
-SAMPLE = 4000
-"""Vectors of each photo that k-means learns from."""
+SAMPLE, SAMPLES = 4000, 1_200_000
+"""Vectors that k-means learns from, of each photo and of all: of many photos, so many fewer of each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +51,10 @@ class Clusters:
             raise InputError(f"{path} holds no clusters: {error}") from None
 
 
-def fit(vectors: Iterable[np.ndarray], clusters: int, seed: int, weights: np.ndarray | None, parts: int) -> Clusters:
-    """Fit to the vectors (n, d) of each photo, with k-means on batches (Sculley 2010).
+def fit(
+    vectors: Iterable[np.ndarray], photos: int, clusters: int, seed: int, weights: np.ndarray | None, parts: int
+) -> Clusters:
+    """Fit to the vectors (n, d) of each of so many photos, with k-means on batches (Sculley 2010).
 
     Each of the d is given the same spread, times its weight; without weights, so many principal components take their
     place.
@@ -63,7 +65,8 @@ def fit(vectors: Iterable[np.ndarray], clusters: int, seed: int, weights: np.nda
     except ModuleNotFoundError:
         raise InputError("k-means takes an extra: pip install 'eggseg[labelfree]'") from None
     rng = np.random.default_rng(seed)
-    sample = np.concatenate([rng.choice(some, min(SAMPLE, len(some)), replace=False) for some in vectors])
+    most = min(SAMPLE, max(1, SAMPLES // photos))
+    sample = np.concatenate([rng.choice(some, min(most, len(some)), replace=False) for some in vectors])
     if len(sample) < clusters:
         raise InputError(
             f"--clusters is {clusters}, expected at most the {len(sample)} that were found, or more photos"

@@ -7,11 +7,11 @@ from typing import Any
 import tensorflow as tf
 
 from eggseg.classes import VOID
-from eggseg.labelfree.learner import SemiSupervised
+from eggseg.labelfree.learner import SemiSupervisedModel
 from eggseg.labelfree.views import Views
 
 
-class FixMatch(SemiSupervised):
+class FixMatch(SemiSupervisedModel):
     """A network that is to find in a disturbed photo what it is sure of in the photo as it is.
 
     After FixMatch (Sohn et al. 2020, arXiv 2001.07685) with CutMix (Yun et al. 2019, arXiv 1905.04899), as it is used

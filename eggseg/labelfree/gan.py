@@ -22,7 +22,7 @@ class Settings(Config):
     """
 
     unlabeled_dir: Path | None = None
-    """Photos without masks: a folder of them, or one with images/."""
+    """Photos without masks: a folder of them, or one with images/. Held in memory, 4 bytes a pixel of --image_size."""
     method: Literal["gan", "fixmatch"] = "gan"
     """gan: a second network learns to tell true masks from made ones, and where to trust these (Hung et al. 2018);
     fixmatch: what is certain in a photo is to be found in other light and partly hidden (Sohn et al. 2020)."""
@@ -42,7 +42,6 @@ class Settings(Config):
             ("unlabeled_from", 0 <= self.unlabeled_from <= 1, "0 to 1"),
             ("unlabeled_dir", bool(self.unlabeled_dir or self.labels), "a folder, or some --labels"),
             ("scenes", not self.scenes, "0: made-up scenes all have masks"),
-            ("batch_size", self.method == "gan" or self.batch_size > 1, "at least 2: photos cover parts of each other"),
             ("keep", not self.folds or self.keep == "last", "last, with --folds: a fold would choose its own epoch"),
             ("fold", not self.folds or self.fold != "all", "one of the --folds"),
         ):

@@ -20,7 +20,7 @@ class Settings(settings.Settings):
     encoder_weights: str = "imagenet"
     """What the encoder has learned: imagenet, or a file of weights."""
     size: int = 320
-    """Side of the square that a photo is seen in, pixels."""
+    """Side of the square that a photo is seen in, pixels; sam sees most at 1024."""
     position: float = 0.5
     """Of pixels: what the place in the photo counts, where each channel of the colour counts 1."""
     texture: float = 0.5

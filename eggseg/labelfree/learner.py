@@ -11,7 +11,7 @@ from eggseg.classes import VOID
 from eggseg.objective import KnownPixelCrossentropy
 
 
-class SemiSupervised(keras.Model):
+class SemiSupervisedModel(keras.Model):
     """A functional model whose own masks count, times `weight`, where they reach `trust`, from step `begin` on.
 
     Batches are (images, truth) of photos with masks, and `Views` of photos without.

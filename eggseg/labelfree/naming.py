@@ -12,7 +12,9 @@ from PIL import Image
 from rich.progress import track
 
 from eggseg import labelled, metrics, pairs, pictures, plots
+from eggseg.callbacks import AVERAGED
 from eggseg.classes import EGGS_AND_PANS, ClassTable
+from eggseg.config import CONFIG
 from eggseg.errors import InputError
 from eggseg.files import digest, link, read_json, write_bytes, write_json
 from eggseg.labelfree import matching
@@ -20,10 +22,10 @@ from eggseg.labelfree.clusters import Clusters
 from eggseg.labelfree.settings import Settings
 from eggseg.pairs import Pair
 
-MODEL, RECORD = "clusters.npz", "config.json"
+MODEL, RECORD = "clusters.npz", CONFIG
 """In the output folder: the fitted clusters, and the settings that they and the rest were made with."""
 
-VERSION = 2
+VERSION = 3
 """Changes whenever the same settings give other clusters."""
 
 SHOWN = 8
@@ -51,7 +53,9 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
     classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
     output = settings.output_dir
     found = photos(settings.data_dir, output)
-    masked = pairs.find(settings.data_dir) if (settings.data_dir / "masks").is_dir() else []
+    masked, lacking = pairs.match(settings.data_dir) if (settings.data_dir / "masks").is_dir() else ([], [])
+    if lacking:
+        print(f"measured on the {len(masked)} photos with masks: {pairs.summary(lacking, 'files lack another', 3)}")
     few = pairs.find(settings.examples) if settings.examples else []
     _open(settings, ("clusters", "seed", *decisive), found)
     if not (output / MODEL).exists():
@@ -91,7 +95,7 @@ def _open(settings: Settings, decisive: Sequence[str], found: Mapping[str, Path]
         raise InputError(
             f"--output_dir {output} is the folder of the photos: expected another, masks are written to it"
         )
-    now = {name: str(getattr(settings, name)) for name in decisive} | {"data_dir": str(data), "version": VERSION}
+    now = {name: _identity(getattr(settings, name)) for name in decisive} | {"data_dir": str(data), "version": VERSION}
     begun = (output / RECORD).exists()
     before: dict[str, Any] = read_json(output / RECORD) if begun else dict(now)
     if "version" not in before or (not begun and any((output / name).exists() for name in ("images", "masks"))):
@@ -110,6 +114,14 @@ def _open(settings: Settings, decisive: Sequence[str], found: Mapping[str, Path]
             for stale in (f"clusters/{name}.png", f"masks/{name}.png", f"images/{name}"):
                 (output / stale).unlink(missing_ok=True)
     write_json(output / RECORD, now | {"photos": digests})
+
+
+def _identity(value: object) -> str:
+    """A setting, with the digest of the file, or of the run's weights, that it names."""
+    path = Path(value) if isinstance(value, str | Path) else None
+    if path and (path / CONFIG).is_file():
+        path = path / AVERAGED
+    return f"{value} {digest(path)}" if path and path.is_file() else str(value)
 
 
 def photos(folder: Path, apart: Path | None = None) -> dict[str, Path]:

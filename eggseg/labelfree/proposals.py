@@ -88,9 +88,11 @@ def propose(model: SegmentAnything, embeddings: np.ndarray, found: Sequence[Regi
     for i, (embedding, region) in enumerate(zip(embeddings, found, strict=True)):
         logits, expected = model.masks(embedding, _grid(region, search.crop_points if i else search.points))
         for one, quality in zip(logits, expected, strict=True):
-            core, halo = (one > 1).sum(), (one > -1).sum()
+            inside = _inside(one, region)
+            core, halo = (inside > 1).sum(), (inside > -1).sum()
             stability = core / max(1, halo)
-            if quality < search.quality or stability < search.stability or (i and _is_cut(one > 0, region, found[0])):
+            is_cut = i > 0 and _is_cut(inside > 0, region, found[0])
+            if quality < search.quality or stability < search.stability or is_cut:
                 continue
             mask = _in_frame(one, region)
             if search.smallest <= mask.sum() / photo <= search.largest:
@@ -110,16 +112,20 @@ def _grid(region: Region, count: int) -> np.ndarray:
     return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
 
 
+def _inside(square: np.ndarray, region: Region) -> np.ndarray:
+    """The part (h, w) of the decoder's square (256, 256) in which the region lies: the rest is padding."""
+    columns, rows = (max(1, round(MASK * length / max(region[2:]))) for length in region[2:])
+    return square[:rows, :columns]
+
+
 def _is_cut(mask: np.ndarray, region: Region, whole: Region) -> bool:
-    """Whether a mask (256, 256) of a crop ends where the crop does and the photo does not."""
+    """Whether a mask (h, w) of a crop ends where the crop does and the photo does not."""
     left, top, width, height = region
-    side = max(width, height)
-    columns, rows = (max(1, round(MASK * length / side)) for length in (width, height))
     return bool(
-        (left > 0 and mask[:rows, 0].any())
-        or (top > 0 and mask[0, :columns].any())
-        or (left + width < whole[2] - 1e-6 and mask[:rows, columns - 1].any())
-        or (top + height < whole[3] - 1e-6 and mask[rows - 1, :columns].any())
+        (left > 0 and mask[:, 0].any())
+        or (top > 0 and mask[0].any())
+        or (left + width < whole[2] - 1e-6 and mask[:, -1].any())
+        or (top + height < whole[3] - 1e-6 and mask[-1].any())
     )
 
 

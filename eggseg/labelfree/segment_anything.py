@@ -39,7 +39,7 @@ class SegmentAnything:
         except ModuleNotFoundError:
             raise InputError("Segment Anything takes an extra: pip install 'eggseg[labelfree]'") from None
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = os.cpu_count() or 1
         sessions = []
         for path in (encoder, decoder):
             try:

