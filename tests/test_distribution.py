@@ -149,7 +149,7 @@ def even(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for seed in range(1, 50):
         train = split(photos, "random", 0.2, seed).train
         if 2 * len({*train} & {*first}) == len(train):
-            return [*command(data_dir), "--seed", str(seed), "--batch_size", str(len(train))]
+            return [*command(data_dir), *f"--seed {seed} --split_seed {seed} --batch_size {len(train)}".split()]
     raise AssertionError("no seed deals the photos evenly")
 
 
