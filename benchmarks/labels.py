@@ -7,9 +7,9 @@ DATA is a folder with images/ and masks/, `$EGGSEG_DATA/train` if not given, MOR
 whose masks are hidden are still photos to learn from. Without training, all photos are clustered, and the truth names
 the clusters (the Hungarian assignment): an upper bound; or they are predicted by the model that comes with eggseg. All
 are measured on the photos of that fold, at their original size. What can be had for 37 masks depends on the photos that
-are held out, so masks alone and the best way without are compared on the other folds too. What is in the output folder
-already is not run again: it takes three hours, and can be stopped at any time. Writes benchmarks/labels.md and
-labels.png from what is done.
+are held out, so masks alone and the best way without are compared on the other folds too. It takes three hours, and can
+be stopped at any time: what benchmarks/labels.json knows already is not run again. Writes that file, and labels.md and
+labels.png from it.
 """
 
 from __future__ import annotations
@@ -22,27 +22,31 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from machine import description, table
 from PIL import Image
 
-from eggseg import labelled, metrics, pairs
+from eggseg import labelled, metrics, pairs, squares
 from eggseg.classes import EGGS_AND_PANS
-from eggseg.config import CONFIG
+from eggseg.config import Config
 from eggseg.files import read_json, write_json
+from eggseg.split import one_fold
 
 DATA = "../shared/data/eggs-and-pans"
+ALL = 234
+"""Of DATA, photos with masks in all folds but the first."""
 SEEDS = 3
 """Of the runs with 37 masks; the others have one."""
 CLUSTERS, DEEP = ("--clusters", "64"), ("--features", "efficientnet_lite0", "--smooth")
 FOLDS = 5
 QUICK = ("--profile", "quick", "--image_size", "224", "--folds", str(FOLDS))
-DONE = "done.json"
-"""In the folder of a run that is done: its command and how long it took."""
 ALONE = "masks alone"
 HERE = Path(__file__).parent
+RECORD = HERE / "labels.json"
+"""Of each command that is done: how many seconds it took, and its confusion counts, truth in rows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,10 @@ class Run:
     command: tuple[str, ...]
     """What comes after `python -m`, without the places of its data and its output; OUT is the folder of all runs."""
     fold: int = 0
+
+    @property
+    def key(self) -> str:
+        return " ".join(self.command)
 
     @property
     def name(self) -> str:
@@ -88,9 +96,7 @@ def do(run: Run, data: Path, more: Path | None, folder: Path) -> None:
     """Run it, unless it is done; a training that was stopped goes on."""
     module, *args = run.command
     output = folder / run.name
-    if (output / DONE).exists():
-        if read_json(output / DONE)["command"] != list(run.command):
-            raise SystemExit(f"{output} was made by another command: move it away")
+    if run.key in recorded():
         return
     places = ["--output_dir", str(output)]
     args = [arg.replace("OUT", str(folder)) for arg in args]
@@ -105,23 +111,29 @@ def do(run: Run, data: Path, more: Path | None, folder: Path) -> None:
     print("$", " ".join(command[1:]), flush=True)
     start = time.perf_counter()
     subprocess.run(command, check=True)
-    write_json(output / DONE, {"command": run.command, "seconds": time.perf_counter() - start})
+    seconds = round(time.perf_counter() - start)
+    write_json(RECORD, recorded() | {run.key: {"seconds": seconds, "confusion": scored(run, data, output)}})
 
 
-def scored(run: Run, data: Path, folder: Path, held_out: set[str]) -> np.ndarray:
+def recorded() -> dict[str, dict[str, Any]]:
+    """What RECORD knows, by the command of a run."""
+    return read_json(RECORD) if RECORD.exists() else {}
+
+
+def scored(run: Run, data: Path, output: Path) -> list[list[int]]:
     """Confusion counts over the held-out photos, (classes, classes), truth in rows."""
-    output = folder / run.name
     measured = output / f"fold{run.fold}" / "metrics.json"
     if measured.exists():
-        return np.array(read_json(measured)["confusion"])
+        return read_json(measured)["confusion"]
+    found = pairs.find(data)
+    held_out = one_fold(squares.read(found, 32, EGGS_AND_PANS).photos, Config.split, FOLDS, run.fold, Config.split_seed)
     total = np.zeros((len(EGGS_AND_PANS),) * 2, np.int64)
     values = list(EGGS_AND_PANS.values)
-    for pair in pairs.find(data):
-        if pair.name in held_out:
-            with Image.open(output / "masks" / f"{pair.name}.png") as mask:
-                ids = np.searchsorted(values, np.array(mask)).astype(np.uint8)
-            total += metrics.confusion(labelled.read(pair, EGGS_AND_PANS).ids, ids, len(EGGS_AND_PANS))
-    return total
+    for pair in (found[i] for i in held_out.val):
+        with Image.open(output / "masks" / f"{pair.name}.png") as mask:
+            ids = np.searchsorted(values, np.array(mask)).astype(np.uint8)
+        total += metrics.confusion(labelled.read(pair, EGGS_AND_PANS).ids, ids, len(EGGS_AND_PANS))
+    return total.tolist()
 
 
 def main() -> None:
@@ -136,7 +148,7 @@ def main() -> None:
     for run in runs:
         if not args.ways or run.way in args.ways:
             do(run, args.data, args.unlabeled_dir, args.output_dir)
-    write(runs, args.data, args.output_dir)
+    write(runs)
 
 
 @dataclasses.dataclass
@@ -159,28 +171,25 @@ Points = dict[tuple[str, int | None, int], Point]
 """By way, masks and fold."""
 
 
-def gathered(runs: list[Run], data: Path, folder: Path) -> tuple[Points, set[str]]:
-    """What is done, and the photos that the first fold holds out."""
-    done = [run for run in runs if (folder / run.name / DONE).exists()]
-    records = [folder / run.name / "fold0" / CONFIG for run in done]
-    held_out = {name for path in records if path.exists() for name in read_json(path)["split"]["val"]}
-    points: Points = {}
-    for run in done:
-        point = points.setdefault((run.way, run.labels, run.fold), Point(" ".join(run.command)))
-        point.counts[run.seed] = scored(run, data, folder, held_out)
-        point.seconds.append(read_json(folder / run.name / DONE)["seconds"])
-    return points, held_out
+def gathered(runs: list[Run]) -> Points:
+    """What is done of these."""
+    done, points = recorded(), Points()
+    for run in runs:
+        if run.key in done:
+            point = points.setdefault((run.way, run.labels, run.fold), Point(run.key))
+            point.counts[run.seed] = np.array(done[run.key]["confusion"])
+            point.seconds.append(done[run.key]["seconds"])
+    return points
 
 
-def write(runs: list[Run], data: Path, folder: Path) -> None:
+def write(runs: list[Run]) -> None:
     """The tables and the plot of what is done."""
-    points, held_out = gathered(runs, data, folder)
-    total = len(pairs.find(data)) - len(held_out)
+    points = gathered(runs)
     rows, seeds, curves = [], [], collections.defaultdict(list)
-    for (way, labels, fold), point in sorted(points.items(), key=lambda item: item[0][1] or total):
-        if fold:
-            continue
-        count = total if labels is None else labels
+    first = {
+        (way, ALL if labels is None else labels): point for (way, labels, fold), point in points.items() if not fold
+    }
+    for (way, count), point in sorted(first.items(), key=lambda item: item[0][1]):
         ious, mious = np.array([metrics.iou(counts) for counts in point.counts.values()]), point.mious
         spread = f" ± {mious.std(ddof=1):.3f}" if len(mious) > 1 else ""
         cells = [f"{mious.mean():.3f}{spread}", f"{ious[:, 1].mean():.3f}", f"{ious[:, 2].mean():.3f}"]
@@ -193,12 +202,13 @@ def write(runs: list[Run], data: Path, folder: Path) -> None:
     sections = [
         "# What masks are worth",
         f"Written by `python benchmarks/labels.py`, whose first lines say how. {description()}",
-        f"Measured on {len(held_out)} photos that are held out, at their original size, from one pooled confusion "
-        f"matrix a seed. Commands are those of seed 0, without `--data_dir`, `--unlabeled_dir` and `--output_dir`.",
+        "Measured on the photos of the first of five folds of blocks, at their original size, from one pooled "
+        "confusion matrix a seed. Commands are those of seed 0, without `--data_dir`, `--unlabeled_dir` and `--output_dir`.",
         table(["way", "masks", "seeds", "mIoU", "egg IoU", "pan IoU", "minutes", "command"], rows),
-        "mIoU of each seed, which draws the photos that have masks:",
-        table(["way", "masks", *(f"seed {seed}" for seed in range(SEEDS))], seeds),
     ]
+    if seeds:
+        head = ["way", "masks", *(f"seed {seed}" for seed in range(SEEDS))]
+        sections += ["mIoU of each seed, which draws the photos that have masks:", table(head, seeds)]
     if any(fold for *_, fold in points):
         sections += [
             "mIoU of each fold held out in turn with seed 0, and of all of these photos pooled:",
