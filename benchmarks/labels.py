@@ -203,7 +203,7 @@ def write(runs: list[Run]) -> None:
         "# What masks are worth",
         f"Written by `python benchmarks/labels.py`, whose first lines say how. {description()}",
         "Measured on the photos of the first of five folds of blocks, at their original size, from one pooled "
-        "confusion matrix a seed. Commands are those of seed 0, without `--data_dir`, `--unlabeled_dir` and `--output_dir`.",
+        "confusion matrix a seed. The commands are those of seed 0, without the folders of data and output.",
         table(["way", "masks", "seeds", "mIoU", "egg IoU", "pan IoU", "minutes", "command"], rows),
     ]
     if seeds:
