@@ -9,7 +9,7 @@ the clusters (the Hungarian assignment): an upper bound; or they are predicted b
 are measured on the photos of that fold, at their original size. What can be had for 37 masks depends on the photos that
 are held out, so masks alone and the best way without are compared on the other folds too. It takes three hours, and can
 be stopped at any time: what benchmarks/labels.json knows already is not run again. Writes that file, and labels.md and
-labels.png from it.
+labels.png from it. It knows runs by their commands, not by their photos or machine: move it away to measure others.
 """
 
 from __future__ import annotations
