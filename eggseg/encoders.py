@@ -36,11 +36,19 @@ _APPLICATIONS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
 
 NAMES = ("efficientnet_lite0", *_APPLICATIONS)
 
+STRIDES = dict.fromkeys(NAMES, 2) | {"convnext_tiny": 4}
+"""Pixels of the picture along a side of a cell of the finest features."""
+
+_DIVISORS = {"convnext_tiny": 32}
+"""Of the networks whose convolutions are not padded: what divides the sides of a picture of which no row is dropped."""
+
 
 def build(name: str, size: int, *, pretrained: bool) -> keras.Model:
     """Build an encoder from (n, size, size, 3), 0..255, to its features, the finest first, with weights yet to learn.
 
-    The statistics of a `pretrained` one's batch normalisation stand: they are folded into its convolutions.
+    The finest features are `STRIDES[name]` pixels apart, each following level twice as far; where a stride does not
+    divide the size, the last cell reaches past the picture. The statistics of a `pretrained` one's batch normalisation
+    stay as they are: they are folded into its convolutions.
     """
     model = _bare(name, size, None)
     return fused(folded(model) if pretrained else model)
@@ -75,7 +83,7 @@ def _bare(name: str, size: int, weights: str | None) -> keras.Model:
         return model
     application, halvings = _APPLICATIONS[name]
     inputs = keras.Input((size, size, 3), name="image")
-    x = _caffe(inputs) if name == "resnet50" else inputs
+    x = _caffe(inputs) if name == "resnet50" else _padded(inputs, _DIVISORS.get(name, 1))
     source = str(_file(weights)) if weights and weights != "imagenet" else weights
     try:
         with warnings.catch_warnings():
@@ -86,8 +94,22 @@ def _bare(name: str, size: int, weights: str | None) -> keras.Model:
         raise
     except Exception as error:  # Keras raises a bare Exception where it cannot download.
         raise InputError(_why(name, size, weights, error)) from None
-    features = [model.get_layer(layer).input for layer in halvings]
-    return keras.Model(inputs, [*features, model.output], name=name)
+    features = [*(model.get_layer(layer).input for layer in halvings), model.output]
+    if name in _DIVISORS:
+        features = [_cropped(x, -(-size // (STRIDES[name] << level))) for level, x in enumerate(features)]
+    return keras.Model(inputs, features, name=name)
+
+
+def _padded(x: keras.KerasTensor, divisor: int) -> keras.KerasTensor:
+    """Black at the lower right, up to a multiple of `divisor`."""
+    missing = -x.shape[1] % divisor
+    return layers.ZeroPadding2D(((0, missing), (0, missing)), name="pad")(x) if missing else x
+
+
+def _cropped(x: keras.KerasTensor, size: int) -> keras.KerasTensor:
+    """Without the cells that show nothing but padding."""
+    excess = x.shape[1] - size
+    return layers.Cropping2D(((0, excess), (0, excess)))(x) if excess else x
 
 
 def _caffe(x: keras.KerasTensor) -> keras.KerasTensor:

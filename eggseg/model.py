@@ -29,7 +29,8 @@ def unet(
     the picture; a shortcut past each pair of convolutions (Zhang et al. 2018, arXiv 1711.10684), with which it learns
     in fewer steps; and, with a `stem_stride` above 1, a first convolution that leaves full resolution at once. Any
     `size` will do: where halving rounds up, the way back crops. `policy` is Keras' precision policy, `mixed_bfloat16`
-    say. An `encoder`, from `size` to features at falling sizes, takes the place of the way down.
+    say. An `encoder`, from `size` to features at falling sizes, takes the place of the way down; `stem_stride` is then
+    the stride of its finest features.
     """
     with precision(policy):
         if encoder is None:
@@ -48,9 +49,8 @@ def unet(
         x = layers.Conv2D(classes, 1, bias_initializer=_MostlyBackground(), name="head")(x)
         # Scores leave the network in full precision: a softmax over bfloat16 has two digits.
         x = layers.Activation("linear", dtype="float32", name="logits")(x)
-        stride = -(-size // x.shape[1])
-        if stride > 1:
-            x = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="unstem")(x)
+        if stem_stride > 1:
+            x = layers.UpSampling2D(stem_stride, interpolation="bilinear", dtype="float32", name="unstem")(x)
             x = _fit(x, size, "uncrop")
         return keras.Model(inputs, x, name="unet")
 

@@ -6,9 +6,11 @@ import typing
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
-from eggseg import efficientnet_lite, encoders
+from eggseg import efficientnet_lite, encoders, learning
+from eggseg.classes import EGGS_AND_PANS
 from eggseg.config import Config
 from eggseg.errors import InputError
 from eggseg.model import unet
@@ -113,3 +115,24 @@ def test_freezing_keeps_the_first_levels_and_all_depthwise_filters(levels, first
     assert learning[0] == first
     assert learning[-1] == "block15_project"
     assert not any(name.endswith("depthwise") for name in learning)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [*((name, 97) for name in ("plain", *encoders.NAMES)), ("convnext_tiny", 50)]
+)
+def test_logits_listen_to_the_pixels_at_their_own_place(name, size):
+    keras.utils.set_random_seed(0)
+    config = Config(encoder=name, encoder_weights="none", image_size=size, base_filters=4, depth=3)
+    network = learning.network(config, EGGS_AND_PANS)
+    y, x = size * 7 // 8, size * 5 // 8
+    image = tf.constant(images(size))
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        logits = network(image, training=False)[0, y - 2 : y + 3, x - 2 : x + 3]
+        heard = tf.reduce_sum(logits * np.random.default_rng(1).normal(size=logits.shape))
+    share = np.abs(tape.gradient(heard, image)[0]).sum(-1)
+    share /= share.sum()
+    # Nearly everything that these logits listen to lies in the middle of what any of the levels sees.
+    rows, columns = share.sum(1), share.sum(0)
+    assert abs(np.argmax(np.convolve(rows, np.ones(9), "same")) - y) <= 6
+    assert abs(np.argmax(np.convolve(columns, np.ones(9), "same")) - x) <= 6
