@@ -26,7 +26,8 @@ class AveragedWeights(keras.callbacks.Callback):
     """An exponential moving average of all weights, batch-norm statistics too, in the model whenever it is tested.
 
     The averages begin as the first weights; `decay`, a step, rises to its full value as (1 + t) / (10 + t), so that
-    they forget the start. They are brought up to date every `EVERY` steps: each step would slow a small network down.
+    they forget the start. They are brought up to date every `EVERY` steps, since each step would slow a small network
+    down, and before each test, so that what is measured and saved has learned from every step.
     """
 
     EVERY = 4
@@ -37,24 +38,30 @@ class AveragedWeights(keras.callbacks.Callback):
         self.weights = model.weights
         self.averages = [tf.Variable(w, trainable=False, name=f"averaged_{i}") for i, w in enumerate(self.weights)]
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.pending = tf.Variable(0, trainable=False, dtype=tf.int64)
+        """Of these, the steps since the averages were brought up to date."""
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.steps.assign_add(1)
-        if self.steps.numpy() % self.EVERY == 0:
-            self._average()
+        self.pending.assign_add(1)
+        if self.pending.numpy() == self.EVERY:
+            self.update()
 
     def on_test_begin(self, logs: Logs = None) -> None:
+        self.update()
         self.swap()
 
     def on_test_end(self, logs: Logs = None) -> None:
         self.swap()
 
     @tf.function
-    def _average(self) -> None:
+    def update(self) -> None:
+        """Bring the averages up to date with all steps so far."""
         step = tf.cast(self.steps, tf.float32)
-        keep = tf.minimum(self.decay, (1 + step) / (10 + step)) ** self.EVERY
+        keep = tf.minimum(self.decay, (1 + step) / (10 + step)) ** tf.cast(self.pending, tf.float32)
         for average, weight in zip(self.averages, self.weights, strict=True):
             average.assign(average + (1 - keep) * (weight.value - average))
+        self.pending.assign(0)
 
     @tf.function
     def swap(self) -> None:
@@ -110,6 +117,7 @@ class RunRecorder(keras.callbacks.Callback):
         return bool(self.rows) and 0 < self.patience <= len(self.rows) - 1 - self.best
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        self.averaged.update()  # what is written has no steps pending
         row = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, "learning_rate": float(self.model.optimizer.learning_rate)} | row)
         # One string a line: a log scraper finds each figure, and no other writer comes between.

@@ -34,6 +34,9 @@ def train(callback: AveragedWeights, model: keras.Model, epochs: int, steps: int
     for step in range(epochs * steps):
         model.set_weights(weights(model, step + 1))
         callback.on_train_batch_end(step % steps)
+        if epochs > 1 and (step + 1) % steps == 0:
+            callback.on_test_begin()
+            callback.on_test_end()
 
 
 @pytest.mark.parametrize(("decay", "steps"), [(0.99, 4), (0.99, 8), (0.2, 22), (0.0, 4), (0.5, 40)])
@@ -51,11 +54,30 @@ def test_averages_are_those_of_a_reference(decay, steps):
     assert_equal(model.get_weights(), weights(model, steps))
 
 
-@pytest.mark.parametrize(("epochs", "steps"), [(24, 1), (12, 2), (8, 3), (4, 6)])
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 7])
+def test_averages_have_learned_from_every_step_when_they_are_tested_or_saved(tmp_path, steps):
+    model = network()
+    model.set_weights(weights(model, 0))
+    callback = recorder(tmp_path, model)
+    train(callback.averaged, model, 1, steps)
+    callback.averaged.on_test_begin()
+    tested = model.get_weights()
+    callback.averaged.on_test_end()
+    callback.on_epoch_end(0, {"val_miou": 0.5})
+    expected = weights(model, 0)
+    for last, count in [(4, 4)] * (steps >= 4) + [(steps, steps % 4)]:
+        keep = min(0.5, (1 + last) / (10 + last)) ** count
+        expected = [keep * a + (1 - keep) * w for a, w in zip(expected, weights(model, last), strict=True)]
+    assert_equal(tested, expected, rtol=1e-4, atol=1e-5)
+    layers_of(model).load_weights(tmp_path / "averaged.weights.h5")
+    assert_equal(model.get_weights(), tested, rtol=0)
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(6, 4), (3, 8), (2, 12)])
 def test_averages_do_not_depend_on_the_length_of_an_epoch(epochs, steps):
     model = network()
     one_long, many_short = AveragedWeights(model, 0.9), AveragedWeights(model, 0.9)
-    train(one_long, model, 1, 24)
+    train(one_long, model, 1, epochs * steps)
     train(many_short, model, epochs, steps)
     assert_equal(many_short.averages, one_long.averages, rtol=1e-5)
 
