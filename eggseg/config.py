@@ -83,7 +83,7 @@ class Config:
     frozen_levels: int = 2
     """Levels of a pretrained encoder, from the finest, that stay as they were learned."""
     frozen_epochs: float = 2.0
-    """Epochs for which all of a pretrained encoder stays as it was learned."""
+    """Epochs for which all of a pretrained encoder stays as it was learned; at most a fifth of the run."""
     image_size: int = 400
     """Side of the square that the network sees, pixels."""
     base_filters: int = 32
@@ -118,7 +118,7 @@ class Config:
     weight_decay: float = 1e-2
     """Weight decay of AdamW, per step and learning rate."""
     warmup_epochs: float = 2.0
-    """Epochs over which the learning rate rises, before it falls as a cosine."""
+    """Epochs over which the learning rate rises, before it falls as a cosine; at most a fifth of the run."""
     ema_decay: float = 0.99
     """Share of the averaged weights that each step keeps; the averages are what is measured and exported."""
     dice: float = 1.0
@@ -204,8 +204,10 @@ class Config:
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a run's settings, as JSON values, that a run which goes on from it must share.
 
+    Not those that say where files lie and what the machine does; the precision that came of them is compared apart.
     What an earlier version did not have yet was as the default is.
     """
     places = {"data_dir", "unlabeled_dir", "output_dir", "export_dir", "model_dir", "init", "pseudo"}
-    free = places | {"overwrite", "resume", "profile", "fold", "audit", "tta", "cache", "distribution", "num_gpus"}
+    machine = {"cache", "distribution", "num_gpus", "precision"}
+    free = places | machine | {"overwrite", "resume", "profile", "fold", "audit", "tta"}
     return {name: value for name, value in (Config().to_json() | dict(settings)).items() if name not in free}

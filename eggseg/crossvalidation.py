@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from eggseg import pairs
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.errors import InputError
 from eggseg.files import read_json, write_json
@@ -27,29 +28,40 @@ def run(config: Config) -> None:
     """Train those folds of `config` that it names, and tell the figures of all as soon as the last is done."""
     if config.keep == "best":
         raise InputError("--keep best lets a fold choose the epoch that is measured on it: leave it out with --folds")
-    if config.fold == "all":
-        left = [one for one in _runs(config) if not (config.resume and _is_done(one))]
-        for one in left:
-            _train_apart(one)
-        if left:
-            return  # the last of them has told the figures of all
-    else:
+    if config.fold != "all":
         from eggseg import training
 
         training.run(config)
-    _tell(config)
+        _tell(config)
+        return
+    trained = False
+    for one in _runs(config):
+        reason = _no_session(config) if one.fold == "session" else ""
+        if reason:
+            print(f"no camera session is held out: {reason}")
+        elif not (config.resume and _is_done(one)):
+            _train_apart(one)
+            trained = True
+    if not trained:  # else the last of them has told the figures of all
+        _tell(config)
 
 
 def _tell(config: Config) -> None:
     """Say which runs are left or, once all folds are done, print and write the figures of all."""
-    rows = {one.run_dir.name: _figures(read_json(one.run_dir / METRICS)) for one in _runs(config) if _is_done(one)}
-    left = [one.run_dir.name for one in _runs(config) if one.run_dir.name not in rows]
+    runs = [one for one in _runs(config) if one.fold != "session" or not _no_session(config)]
+    done = [one for one in runs if _is_done(one)]
+    rows = {one.run_dir.name: _figures(read_json(one.run_dir / METRICS)) for one in done}
+    left = [one.run_dir.name for one in runs if one not in done]
     if left:
         print(f"to do: {', '.join(left)}")
-    if not set(left) - {"session"}:
-        summary = _summary(rows)
-        write_json(config.output_dir / SUMMARY, summary)
-        _print(rows, summary)
+    if set(left) - {"session"}:
+        return
+    summary = _summary(rows)
+    write_json(config.output_dir / SUMMARY, summary)
+    _print(rows, summary)
+    precisions = {one.run_dir.name: read_json(one.run_dir / CONFIG).get("precision") for one in done}
+    if len(set(precisions.values())) > 1:
+        print("trained in " + ", ".join(f"{precision} ({name})" for name, precision in precisions.items()))
 
 
 def _runs(config: Config) -> list[Config]:
@@ -58,11 +70,33 @@ def _runs(config: Config) -> list[Config]:
     return [dataclasses.replace(config, fold=name) for name in names]
 
 
+def _no_session(config: Config) -> str:
+    """Why no camera session can be held out, as the first fold found; empty where one can, or no fold is done yet."""
+    path = dataclasses.replace(config, fold=0).run_dir / CONFIG
+    return read_json(path).get("no_session", "") if path.exists() else ""
+
+
 def _is_done(config: Config) -> bool:
-    """Whether the folder of a fold holds the figures of a run with these settings."""
+    """Whether the folder of a fold holds the figures of a run with these settings, on the data as they are now."""
     if not (config.run_dir / METRICS).exists():
         return False
-    return decisive(read_json(config.run_dir / CONFIG)["settings"]) == decisive(config.to_json())
+    record = read_json(config.run_dir / CONFIG)
+    return decisive(record["settings"]) == decisive(config.to_json()) and _is_of_these_data(record, config)
+
+
+def _is_of_these_data(record: dict[str, Any], config: Config) -> bool:
+    """Whether the photos and masks of `config` are those that a run, by its config.json, was given."""
+    if config.tfds:
+        return True  # which have a name and a version
+    found, _ = pairs.match(config.data_dir)
+    if config.pseudo:
+        from eggseg import pseudo
+
+        found += pseudo.find(config.pseudo)
+    used = record["sessions"]
+    if {pair.name for pair in found} != {*used, *record.get("left_out", ())}:
+        return False
+    return pairs.fingerprint([pair for pair in found if pair.name in used]) == record["fingerprint"]
 
 
 def _train_apart(config: Config) -> None:

@@ -16,6 +16,9 @@ from eggseg.distribution import Learner
 from eggseg.model import precision, unet
 from eggseg.objective import IoU, KnownPixelCrossentropy
 
+MOST_WARMUP = 0.2
+"""Largest share of a run's steps in which the learning rate rises, or the encoder is frozen."""
+
 
 def arithmetic(config: Config) -> hardware.Precision:
     """The precision that `config` asks for, on this machine."""
@@ -46,19 +49,25 @@ def learner(
     if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
         kind = Learner
     model = kind(model.input, model.output)
+    total = config.epochs * steps
+    # A short run is not over before it has warmed up, and its encoder learns too.
+    warmup, frozen = (
+        round(min(epochs * steps, MOST_WARMUP * total)) for epochs in (config.warmup_epochs, config.frozen_epochs)
+    )
     optimizer = EncoderAdamW(
-        WarmupCosine(config.learning_rate, round(config.warmup_epochs * steps), config.epochs * steps),
+        WarmupCosine(config.learning_rate, warmup, total),
         weight_decay=config.weight_decay,
         global_clipnorm=1.0,
         encoder=learned,
         rate=config.encoder_rate,
-        frozen_steps=round(config.frozen_epochs * steps),
+        frozen_steps=frozen,
     )
     # Decay would move the encoder even while it stands still.
     optimizer.exclude_from_weight_decay(var_list=learned, var_names=["gamma", "beta", "bias"])
     if digits == "float16":
         optimizer = LossScaling(optimizer)
-    model.compile(optimizer, KnownPixelCrossentropy(config.dice), metrics=[IoU(classes)])
+    # Without XLA, which Keras would else take on a single GPU alone: there it was not measured yet.
+    model.compile(optimizer, KnownPixelCrossentropy(config.dice), metrics=[IoU(classes)], jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -143,7 +152,7 @@ def _network(config: Config, classes: ClassTable, encoder: keras.Model | None, p
         len(classes),
         base_filters=config.base_filters,
         depth=config.depth,
-        stem_stride=config.stem_stride,
+        stem_stride=encoders.STRIDES.get(config.encoder, config.stem_stride),
         dropout=config.dropout,
         encoder=encoder,
         policy=policy,

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from eggseg import __version__, learning, pairs
 from eggseg.callbacks import CHECKPOINT
 from eggseg.classes import ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
-from eggseg.errors import InputError
+from eggseg.errors import InputError, printable
 from eggseg.files import read_json
+from eggseg.pairs import Pair
 from eggseg.split import Split, sessions
 from eggseg.squares import Squares
 
@@ -37,13 +39,19 @@ def clear(folder: Path) -> None:
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
-def record(config: Config, classes: ClassTable, squares: Squares, parts: Split, workers: int) -> dict[str, Any]:
-    """What config.json holds: all that a reader needs to know how the model came to be."""
+def record(
+    config: Config, classes: ClassTable, squares: Squares, found: Sequence[Pair], parts: Split, workers: int
+) -> dict[str, Any]:
+    """What config.json holds: all that a reader needs to know how the model came to be.
+
+    `found` are all pairs of the data set, `squares` those of them that could be read.
+    """
     names = [pair.name for pair in squares.pairs]
     return {
         "settings": config.to_json(),
         "classes": classes.to_json(),
         "split": {"train": [names[i] for i in parts.train], "val": [names[i] for i in parts.val]},
+        "left_out": sorted({pair.name for pair in found} - set(names)),
         "sessions": dict(zip(names, sessions(squares.photos), strict=True)),
         "workers": workers,
         "precision": learning.arithmetic(config),
@@ -54,7 +62,7 @@ def record(config: Config, classes: ClassTable, squares: Squares, parts: Split, 
 
 
 def check_same_run(folder: Path, now: dict[str, Any], config: Config) -> None:
-    """`InputError` where a run is resumed with other data or other settings than it was begun with."""
+    """`InputError` where a run is resumed with other data, settings or arithmetic than it was begun with."""
     if not (config.resume and (folder / CHECKPOINT).exists()):
         return
     before = read_json(folder / CONFIG)
@@ -69,5 +77,21 @@ def check_same_run(folder: Path, now: dict[str, Any], config: Config) -> None:
     changed = [f"--{name} was {was.get(name)}, is {wanted.get(name)}" for name in names]
     if changed:
         raise InputError(pairs.summary(changed, f"settings differ from those of the run in {folder}"))
+    if before["split"] != now["split"]:
+        raise InputError(f"{folder} was trained on another split, {_moved(before, now)}: use another --output_dir")
+    if before["precision"] != now["precision"]:
+        raise InputError(
+            f"{folder} was trained in {before['precision']}, this machine would go on in {now['precision']}: "
+            f"--precision {before['precision']} goes on as it began, though perhaps slower"
+        )
     if before.get("unlabelled", now.get("unlabelled")) != now.get("unlabelled"):
         raise InputError(f"{folder} was trained on other photos without masks: use another --output_dir")
+
+
+def _moved(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """How the split of a run differs from that of another, in words."""
+    for part, what in {"train": "trained on", "val": "held out", "labelled": "learned from with their masks"}.items():
+        gone = sorted(set(before["split"].get(part, ())) - set(now["split"].get(part, ())))
+        if gone:
+            return f"in which {len(gone)} photos were {what} that now are not, {printable(gone[0])} first"
+    return "with fewer photos"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,12 +61,12 @@ class Squares:
 def read(
     pairs: Sequence[Pair], size: int, classes: ClassTable, cache: Path | None = None, max_pixels: int = MAX_PIXELS
 ) -> Squares:
-    """Decode and letterbox all pairs, with a progress bar, into memory or into the file `cache`.
+    """Decode and letterbox all pairs, with a progress bar, into memory or into a file on the disk that holds `cache`.
 
-    Files that cannot be read, and masks of other sizes than their photos, are left out and come back as faults.
+    The file has no name, so that nothing of it is left when the process ends, however it ends. Files that cannot be
+    read, and masks of other sizes than their photos, are left out and come back as faults.
     """
-    shape = (len(pairs), size, size, 4)
-    pixels: np.ndarray = np.lib.format.open_memmap(cache, "w+", np.uint8, shape) if cache else np.empty(shape, np.uint8)
+    pixels = _empty((len(pairs), size, size, 4), cache)
     labels: dict[int, Labels] = {}
 
     def read_mask(index: np.int64, shape: np.ndarray, tag: np.int32) -> np.ndarray:
@@ -106,6 +107,14 @@ def read(
     in_order = tuple(of for _, of in sorted(labels.items()))
     everything = tuple(range(len(good)))
     return Squares(pixels[: len(good)], everything, tuple(good), tuple(photos), in_order, tuple(faults))
+
+
+def _empty(shape: tuple[int, ...], cache: Path | None) -> np.ndarray:
+    """An array of uint8, in memory or in a file without a name on the disk of the folder `cache`."""
+    if cache is None:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile(dir=cache) as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def fits_in_memory(pairs: int, size: int) -> bool:

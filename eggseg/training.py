@@ -83,26 +83,23 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     in_memory = config.cache == "memory" or (
         config.cache == "auto" and fits_in_memory(-(-len(found) // workers.count), config.image_size)
     )
-    cache = None if in_memory else folder / "squares.npy"
+    cache = None if in_memory else folder
     squares = shares.read(workers, found, config.image_size, classes, cache, config.max_pixels)
     labels = {photo.name: of for photo, of in zip(squares.photos, squares.labels, strict=True)}
     told = findings.of_pairs(missing) + findings.of_faults(squares.faults) + findings.of_labels(labels, classes)
-    try:
-        _audit(told, config)
-    except InputError:
-        if cache:
-            cache.unlink()
-        raise
+    _audit(told, config)
     if not squares.pairs:
         raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")
     if config.pseudo:
         pseudo.forget_doubtful(squares, config.pseudo, config.pseudo_confidence)
     parts = pseudo.without_copies(squares.pairs, _split(config, squares.photos))
     share = shares.deal(workers, squares, parts, config.batch_size, config.scenes)
-    record = runfolder.record(config, classes, squares, parts, workers.count)
+    record = runfolder.record(config, classes, squares, found, parts, workers.count)
     learned = _learned(config, squares.photos, parts)
     if teacher.fingerprint:
         record["unlabelled"] = teacher.fingerprint
+    if config.folds and (reason := _session_fault(config, squares.photos)):
+        record["no_session"] = reason
     if config.labels:
         record["split"]["labelled"] = [squares.photos[i].name for i in learned]
     workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
@@ -114,13 +111,12 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
         runfolder.clear(folder)
     write_json(folder / CONFIG, record)
     photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(learned)} photos"
-    machines = f", on {workers.count} machines" if workers.count > 1 else ""
-    print(f"training on {photos}, validating on {len(parts.val)}, in {record['precision']}{machines}")
+    print(f"training on {photos}, validating on {len(parts.val)}")
+    machines = f"{workers.count} machines, here " if workers.count > 1 else ""
+    print(f"computing in {record['precision']} on {machines}{hardware.description(config.num_gpus)}")
 
     mine = sorted(set(learned).intersection(share.train))
     _fit(recorder, config, classes, squares, share, mine, workers, teacher)
-    if cache:
-        cache.unlink()
     metrics = _measure(recorder, config, classes, squares, parts, record, begun) if workers.index == 0 else {}
     return workers.told_by(0, metrics)
 
@@ -192,13 +188,27 @@ def _split(config: Config, photos: Sequence[Photo]) -> Split:
     """The split of the photos with true masks; those whose masks a model made come after them, to be trained on."""
     if config.scenes:
         return Split((), tuple(range(len(photos))))
-    true = [photo for photo in photos if not photo.name.startswith(pseudo.PREFIX)]
+    true = _true(photos)
     if isinstance(config.fold, int):
         parts = one_fold(true, config.split, config.folds, config.fold, config.split_seed)
     else:
         method: Method = "session" if config.fold == "session" else config.split
         parts = split(true, method, config.val_fraction, config.split_seed)
     return Split((*parts.train, *range(len(true), len(photos))), parts.val)
+
+
+def _session_fault(config: Config, photos: Sequence[Photo]) -> str:
+    """Why cross-validation cannot hold out whole camera sessions of these photos; empty where it can."""
+    try:
+        split(_true(photos), "session", config.val_fraction, config.split_seed)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _true(photos: Sequence[Photo]) -> list[Photo]:
+    """The photos whose masks no model made."""
+    return [photo for photo in photos if not photo.name.startswith(pseudo.PREFIX)]
 
 
 def _learned(config: Config, photos: Sequence[Photo], parts: Split) -> tuple[int, ...]:

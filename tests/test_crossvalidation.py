@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import SMALL
+from PIL import Image
 
-from eggseg import crossvalidation, train
+from eggseg import crossvalidation, pairs, train
 from eggseg.config import Config
 from eggseg.errors import InputError
 
@@ -23,11 +25,27 @@ def metrics(miou: float) -> dict[str, object]:
     return {"miou": miou, "pooled": {"iou": per_class}, "photo_mean": {"dice": per_class}, "seconds": 90.0}
 
 
-def done(config: Config, miou: float) -> None:
+def done(config: Config, miou: float, **more: object) -> None:
     """A fold that was trained as `config` says."""
+    found = pairs.find(config.data_dir)
+    record = {
+        "settings": config.to_json(),
+        "sessions": {pair.name: "a" for pair in found},
+        "left_out": [],
+        "fingerprint": pairs.fingerprint(found),
+        "precision": "float32",
+    }
     config.run_dir.mkdir(parents=True)
     (config.run_dir / "metrics.json").write_text(json.dumps(metrics(miou)))
-    (config.run_dir / "config.json").write_text(json.dumps({"settings": config.to_json()}))
+    (config.run_dir / "config.json").write_text(json.dumps(record | more))
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[int | str]:
+    """The folds whose training would begin."""
+    folds: list[int | str] = []
+    monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: folds.append(config.fold))
+    return folds
 
 
 def test_one_fold_trains_alone_and_says_what_is_left(data_dir, tmp_path, capsys):
@@ -55,12 +73,12 @@ def test_all_folds_in_turn_hold_out_every_photo_once(data_dir, tmp_path, capsys)
     assert (tmp_path / "fold0" / "metrics.json").stat().st_mtime_ns == before
 
 
-def test_mean_and_spread_are_those_of_the_folds_and_the_session_stands_beside(tmp_path, monkeypatch, capsys):
-    config = Config(output_dir=tmp_path, folds=2, resume=True)
+def test_mean_and_spread_are_those_of_the_folds_and_the_session_stands_beside(data_dir, tmp_path, begun, capsys):
+    config = Config(data_dir=data_dir, output_dir=tmp_path, folds=2, resume=True)
     for fold, miou in {0: 0.5, 1: 0.7, "session": 0.1}.items():
         done(dataclasses.replace(config, fold=fold), miou)
-    monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: pytest.fail("all were done"))
     crossvalidation.run(config)
+    assert not begun
     summary = json.loads((tmp_path / "folds.json").read_text())
     assert summary["mean"]["mIoU"] == pytest.approx(0.6)
     assert summary["spread"]["mIoU"] == pytest.approx(0.2 / 2**0.5)
@@ -73,26 +91,98 @@ def test_mean_and_spread_are_those_of_the_folds_and_the_session_stands_beside(tm
     assert shown.splitlines()[-1] == "miou=0.6000 (mean of the folds, spread 0.1414)"
 
 
-def test_the_folds_that_are_left_are_trained_and_one_that_fails_stops_the_rest(tmp_path, monkeypatch):
-    config = Config(output_dir=tmp_path, folds=3, resume=True)
-    done(dataclasses.replace(config, fold=1), 0.5)
-    begun = []
-    monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: begun.append(config.fold))
+def test_folds_of_several_precisions_are_told(data_dir, tmp_path, begun, capsys):
+    config = Config(data_dir=data_dir, output_dir=tmp_path, folds=2, split="random", resume=True)
+    done(dataclasses.replace(config, fold=0), 0.5)
+    done(dataclasses.replace(config, fold=1), 0.5, precision="bfloat16")
     crossvalidation.run(config)
-    assert begun == [0, 2, "session"]
-    monkeypatch.undo()
+    assert not begun
+    assert "trained in float32 (fold0), bfloat16 (fold1)" in capsys.readouterr().out
+
+
+def test_the_folds_that_are_left_are_trained_and_one_that_fails_stops_the_rest(data_dir, tmp_path, monkeypatch):
+    config = Config(data_dir=data_dir, output_dir=tmp_path, folds=3, resume=True)
+    done(dataclasses.replace(config, fold=1), 0.5)
+    trained = []
+    with monkeypatch.context() as patched:
+        patched.setattr(crossvalidation, "_train_apart", lambda config: trained.append(config.fold))
+        crossvalidation.run(config)
+    assert trained == [0, 2, "session"]
     with pytest.raises(InputError, match="fold0 was not trained"):
-        crossvalidation.run(dataclasses.replace(config, data_dir=tmp_path / "gone"))
+        crossvalidation.run(dataclasses.replace(config, output_dir=tmp_path / "new", data_dir=tmp_path / "gone"))
 
 
 @pytest.mark.parametrize("changed", [{"folds": 5}, {"epochs": 3}, {"seed": 1}, {"split_seed": 1}])
-def test_a_fold_of_other_settings_is_not_done(tmp_path, monkeypatch, changed):
-    config = Config(output_dir=tmp_path, folds=3, resume=True)
+def test_a_fold_of_other_settings_is_not_done(data_dir, tmp_path, begun, changed):
+    config = Config(data_dir=data_dir, output_dir=tmp_path, folds=3, resume=True)
     done(dataclasses.replace(config, fold=0), 0.5)
-    begun = []
-    monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: begun.append(config.fold))
     crossvalidation.run(dataclasses.replace(config, **changed))
     assert 0 in begun
+
+
+def add_a_photo(data: Path) -> None:
+    for kind in ("images", "masks"):
+        shutil.copyfile(data / kind / "photo_1.png", data / kind / "photo_1000.png")
+
+
+def change_a_mask(data: Path) -> None:
+    Image.new("L", (64, 96), 128).save(data / "masks" / "photo_1.png")
+
+
+@pytest.mark.parametrize("change", [add_a_photo, change_a_mask], ids=lambda change: change.__name__)
+def test_a_fold_of_other_data_is_not_done(data_dir, tmp_path, begun, change, capsys):
+    mine = shutil.copytree(data_dir, tmp_path / "data")
+    config = Config(data_dir=mine, output_dir=tmp_path / "run", folds=2, split="random", resume=True)
+    for fold in (0, 1):
+        done(dataclasses.replace(config, fold=fold), 0.5)
+    crossvalidation.run(config)
+    assert not begun
+    change(mine)
+    crossvalidation.run(config)
+    assert begun == [0, 1]
+
+
+def test_a_photo_that_cannot_be_used_was_seen_too(data_dir, tmp_path, begun):
+    config = Config(data_dir=data_dir, output_dir=tmp_path, folds=2, split="random", resume=True)
+    used = [pair for pair in pairs.find(data_dir) if pair.name != "photo_3.png"]
+    more = {"left_out": ["photo_3.png"], "sessions": {pair.name: "a" for pair in used}}
+    for fold in (0, 1):
+        done(dataclasses.replace(config, fold=fold), 0.5, **more, fingerprint=pairs.fingerprint(used))
+    crossvalidation.run(config)
+    assert not begun
+
+
+def test_photos_of_one_camera_are_cross_validated_without_a_session(data_dir, tmp_path, monkeypatch, capsys):
+    config = Config(data_dir=data_dir, output_dir=tmp_path, folds=2)
+    trained = []
+
+    def train_apart(one: Config) -> None:
+        trained.append(one.fold)
+        done(one, 0.5, no_session="3 photos cannot be split by session")
+
+    monkeypatch.setattr(crossvalidation, "_train_apart", train_apart)
+    crossvalidation.run(config)
+    assert trained == [0, 1]
+    crossvalidation.run(dataclasses.replace(config, resume=True))
+    shown = capsys.readouterr().out
+    assert shown.count("no camera session is held out: 3 photos cannot be split by session") == 2
+    assert "to do" not in shown
+    assert (tmp_path / "folds.json").exists()
+
+
+def test_a_run_says_whether_a_camera_session_could_be_held_out(data_dir, tmp_path):
+    one_camera = tmp_path / "data"
+    for kind in ("images", "masks"):
+        (one_camera / kind).mkdir(parents=True)
+        for i, path in enumerate(sorted((data_dir / kind).glob("*.png"))):
+            with Image.open(path) as picture:
+                picture.resize((64, 48), Image.Resampling.NEAREST).save(one_camera / kind / f"frame_{i}.png")
+    for data, reason in ((one_camera, "photos cannot be split by session"), (data_dir, "")):
+        args = ["--data_dir", str(data), "--output_dir", str(tmp_path / "run"), *SMALL, "--epochs", "1", "--overwrite"]
+        assert train.main([*args, "--folds", "2", "--fold", "0"]) == 0
+        record = json.loads((tmp_path / "run" / "fold0" / "config.json").read_text())
+        assert reason in record.get("no_session", "")
+        assert bool(reason) is ("no_session" in record)
 
 
 def test_no_fold_chooses_the_epoch_it_is_measured_on():

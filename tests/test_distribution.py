@@ -352,15 +352,17 @@ def test_several_machines_do_not_cross_validate(
     assert "several machines train one run together" in capsys.readouterr().err
 
 
-def test_without_gpus_there_is_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "gpus", lambda _: [])
+@pytest.mark.parametrize("gpus", [[], ["/GPU:0"]])
+def test_one_device_needs_no_strategy(gpus: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "use", lambda _: gpus)
     workers = distribution.join()
-    assert isinstance(workers.strategy, tf.distribute.OneDeviceStrategy)
+    assert workers.strategy is tf.distribute.get_strategy()
+    assert not tf.distribute.has_strategy()
     assert (workers.index, workers.count, workers.replicas) == (0, 1, 1)
 
 
 def test_several_gpus_are_mirrored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "gpus", lambda most: ["/GPU:0", "/GPU:1", "/GPU:2"][:most])
+    monkeypatch.setattr(hardware, "use", lambda count: ["/GPU:0", "/GPU:1", "/GPU:2"][:count])
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda devices: devices)
     assert distribution.join("auto", 2).strategy == ["/GPU:0", "/GPU:1"]
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 import types
 
 import pytest
 import tensorflow as tf
 
 from eggseg import hardware
+from eggseg.errors import InputError
 
 
 @pytest.fixture
@@ -68,7 +70,48 @@ def test_precision_is_of_the_gpus_in_use(machine):
     assert hardware.precision(1) == "bfloat16"
 
 
-@pytest.mark.parametrize(("most", "count"), [(-1, 3), (0, 0), (2, 2), (9, 3)])
-def test_at_most_so_many_gpus(machine, most, count):
+@pytest.mark.parametrize(("wanted", "found"), [(-1, 3), (0, 0), (2, 2), (3, 3)])
+def test_the_first_gpus_are_taken(machine, wanted, found):
     machine((8, 0), (8, 0), (8, 0))
-    assert hardware.gpus(most) == ["/GPU:0", "/GPU:1", "/GPU:2"][:count]
+    assert hardware.gpus(wanted) == ["/GPU:0", "/GPU:1", "/GPU:2"][:found]
+
+
+@pytest.mark.parametrize(
+    ("there", "message"), [(0, "finds 0 here: expected 0 to 0"), (3, "finds 3 here: expected 0 to 3")]
+)
+def test_more_gpus_than_there_are_is_an_error(machine, there, message):
+    machine(*[(8, 0)] * there)
+    for ask in (hardware.gpus, hardware.use, hardware.precision, hardware.description):
+        with pytest.raises(InputError, match=f"--num_gpus is 4, TensorFlow {message}"):
+            ask(4)
+
+
+@pytest.mark.parametrize("wanted", [-1, 0, 1])
+def test_tensorflow_sees_the_gpus_that_are_used_and_takes_their_memory_as_it_needs_it(machine, monkeypatch, wanted):
+    machine((8, 0), (8, 0))
+    devices = tf.config.list_physical_devices("GPU")
+    seen, grows = [], []
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda given, kind: seen.extend(given))
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda device, on: grows.append((device, on)))
+    expected = devices[: wanted if wanted >= 0 else 2]
+    assert hardware.use(wanted) == [f"/GPU:{i}" for i in range(len(expected))]
+    assert seen == expected
+    assert grows == [(device, True) for device in expected]
+
+
+def test_gpus_that_tensorflow_computes_on_already_cannot_be_left_out(machine, monkeypatch):
+    machine((8, 0), (8, 0))
+
+    def late(*_: object) -> None:
+        raise RuntimeError("Visible devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "set_visible_devices", late)
+    with pytest.raises(InputError, match="--num_gpus 1: TensorFlow computes on other GPUs in this process already"):
+        hardware.use(1)
+
+
+def test_what_is_computed_on_is_told_in_words(machine):
+    machine((8, 0), (8, 0))
+    assert hardware.description() == "2 GPUs (GPU)"
+    assert hardware.description(1) == "1 GPU (GPU)"
+    assert re.fullmatch(r"the processor \(.+, \d+ cores\)", hardware.description(0))

@@ -104,6 +104,25 @@ def test_the_exported_network_takes_the_weights_that_were_learned(weights, monke
 
 
 @pytest.mark.parametrize(
+    ("epochs", "warmup", "frozen"), [(1, 2, 2), (2, 4, 4), (5, 10, 10), (10, 20, 20), (40, 20, 20)]
+)
+def test_a_short_run_warms_up_and_freezes_its_encoder_for_a_fifth_at_most(monkeypatch, epochs, warmup, frozen):
+    monkeypatch.setattr(encoders, "load", lambda *args: None)
+    config = Config(image_size=64, base_filters=2, precision="float32", epochs=epochs)
+    optimizer = learning.learner(config, EGGS_AND_PANS, 10).optimizer
+    schedule = optimizer._learning_rate
+    assert (schedule.warmup, optimizer.frozen_steps, schedule.steps) == (warmup, frozen, 10 * epochs)
+
+
+def test_a_run_of_one_step_moves_its_weights_at_the_full_rate(monkeypatch):
+    monkeypatch.setattr(encoders, "load", lambda *args: None)
+    config = Config(image_size=64, base_filters=2, precision="float32", epochs=1)
+    optimizer = learning.learner(config, EGGS_AND_PANS, 1).optimizer
+    assert optimizer.frozen_steps == 0
+    assert float(optimizer.learning_rate) == pytest.approx(config.learning_rate)
+
+
+@pytest.mark.parametrize(
     ("step", "rate"),
     [(0, 0.05), (1, 0.1), (3, 0.2), (4, 0.2), (8, 0.1707107), (12, 0.1), (16, 0.0292893), (20, 0), (99, 0)],
 )

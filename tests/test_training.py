@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from conftest import SMALL, draw
@@ -144,8 +145,56 @@ def test_a_resumed_run_keeps_its_settings_and_its_data(
     assert "was trained on other data" in capsys.readouterr().err
 
 
+def changed(run_dir: Path, to: Path, **more: object) -> Path:
+    """A copy of a run folder whose config.json says something else."""
+    mine = shutil.copytree(run_dir, to)
+    record = json.loads((mine / "config.json").read_text())
+    (mine / "config.json").write_text(json.dumps(record | more))
+    return mine
+
+
+def test_a_resumed_run_keeps_its_arithmetic_and_its_split(
+    run_dir: Path, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same = ("--epochs", "30", "--learning_rate", "1e-2", "--resume")
+    began = changed(run_dir, tmp_path / "bfloat16", precision="bfloat16")
+    assert train.main(command(data_dir, began, *same)) == 2
+    error = capsys.readouterr().err
+    assert "was trained in bfloat16, this machine would go on in float32: --precision bfloat16 goes on" in error
+    split = json.loads((run_dir / "config.json").read_text())["split"]
+    other = {"train": split["train"][1:], "val": [*split["val"], split["train"][0]]}
+    moved = changed(run_dir, tmp_path / "moved", split=other)
+    assert train.main(command(data_dir, moved, *same)) == 2
+    assert f"in which 1 photos were held out that now are not, {split['train'][0]} first" in capsys.readouterr().err
+
+
+def test_a_run_of_one_step_exports_what_it_learned(tmp_path: Path) -> None:
+    data = draw(tmp_path / "data", 10)
+    first, last = {}, {}
+    more = ("--epochs", "1", "--batch_size", "8", "--split", "random")
+    assert train.main(command(data, tmp_path / "run", *more)) == 0
+    assert train.main(command(data, tmp_path / "still", *more, "--learning_rate", "1e-30", "--weight_decay", "0")) == 0
+    for into, folder in ((last, "run"), (first, "still")):
+        with h5py.File(tmp_path / folder / "averaged.weights.h5") as file:
+            file.visititems(
+                lambda name, item, into=into: into.update({name: np.array(item)} if hasattr(item, "shape") else {})
+            )
+    kernels = [name for name, value in first.items() if value.ndim == 4]
+    assert len(kernels) > 8
+    assert all(np.abs(last[name] - first[name]).max() > 1e-4 for name in kernels)
+
+
+def test_more_gpus_than_there_are_and_what_is_computed_on(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(command(data_dir, tmp_path, "--num_gpus", "4")) == 2
+    assert "--num_gpus is 4, TensorFlow finds 0 here" in capsys.readouterr().err
+    assert train.main(command(data_dir, tmp_path, "--num_gpus", "0", "--epochs", "1")) == 0
+    assert "computing in float32 on the processor (" in capsys.readouterr().out
+
+
 def test_init_starts_from_an_earlier_run(run_dir: Path, data_dir: Path, tmp_path: Path) -> None:
-    assert train.main(command(data_dir, tmp_path, "--epochs", "1", "--init", str(run_dir))) == 0
+    assert train.main(command(data_dir, tmp_path, "--epochs", "2", "--init", str(run_dir))) == 0
     fresh, first = (
         next(csv.DictReader((folder / "history.csv").read_text().splitlines())) for folder in (tmp_path, run_dir)
     )
