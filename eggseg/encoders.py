@@ -54,6 +54,12 @@ def build(name: str, size: int, *, pretrained: bool) -> keras.Model:
     return fused(folded(model) if pretrained else model)
 
 
+def check(name: str, size: int, weights: str) -> None:
+    """`InputError` where an encoder cannot be built for `size`, or its `weights` cannot be had or do not fit."""
+    if name in _APPLICATIONS or weights not in ("imagenet", "none"):
+        _bare(name, size, None if weights == "none" else weights)
+
+
 def load(encoder: keras.Model, name: str, weights: str) -> None:
     """Give a pretrained `encoder` the `weights` that it learned before: "imagenet", or those in a file.
 

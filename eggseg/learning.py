@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from eggseg import encoders, hardware
+from eggseg.callbacks import AVERAGED, layers_of
 from eggseg.classes import ClassTable
 from eggseg.config import Config
 from eggseg.distribution import Learner
+from eggseg.errors import InputError
 from eggseg.model import precision, unet
 from eggseg.objective import IoU, KnownPixelCrossentropy
 
@@ -23,6 +27,28 @@ MOST_WARMUP = 0.2
 def arithmetic(config: Config) -> hardware.Precision:
     """The precision that `config` asks for, on this machine."""
     return hardware.precision(config.num_gpus) if config.precision == "auto" else config.precision
+
+
+def check(config: Config, classes: ClassTable) -> None:
+    """`InputError` where the network cannot be built, or begin with the weights that it is to begin with."""
+    if config.encoder != "plain":
+        encoders.check(config.encoder, config.image_size, config.encoder_weights)
+    if config.init:
+        load(network(config, classes), config.init)
+
+
+def load(model: keras.Model, init: Path) -> None:
+    """Start from a run folder's averaged weights, or from a weights file; `InputError` where they do not fit."""
+    path = init / AVERAGED if init.is_dir() else init
+    if not path.is_file():
+        raise InputError(f"--init {init} holds no weights: expected a run folder or a .weights.h5 file")
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns of layers that it finds no weights for, and leaves them as they were.
+            warnings.simplefilter("error", UserWarning)
+            layers_of(model).load_weights(path)
+    except (ValueError, OSError, UserWarning) as error:
+        raise InputError(f"--init {path} does not fit this network: {str(error).splitlines()[0]}") from None
 
 
 def network(config: Config, classes: ClassTable) -> keras.Model:

@@ -27,6 +27,10 @@ def opened(config: Config) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise InputError(f"{folder} cannot be written to")
+    if config.export_dir:
+        config.export_dir.mkdir(parents=True, exist_ok=True)
+        if not os.access(config.export_dir, os.W_OK):
+            raise InputError(f"{config.export_dir} cannot be written to")
     if (folder / CONFIG).exists() and not (config.resume or config.overwrite):
         raise InputError(f"{folder} holds a run already: --resume goes on with it, --overwrite begins anew")
     return folder
@@ -61,31 +65,44 @@ def record(
     }
 
 
-def check_same_run(folder: Path, now: dict[str, Any], config: Config) -> None:
-    """`InputError` where a run is resumed with other data, settings or arithmetic than it was begun with."""
-    if not (config.resume and (folder / CHECKPOINT).exists()):
+def check_settings(folder: Path, config: Config, classes: ClassTable, workers: int) -> None:
+    """`InputError` where a run is resumed with other settings or arithmetic than it was begun with."""
+    before = _resumed(folder, config)
+    if not before:
         return
-    before = read_json(folder / CONFIG)
-    if before["classes"] != now["classes"]:
+    if before["classes"] != classes.to_json():
         raise InputError(f"{folder} was trained with other classes: use another --output_dir")
-    if before["fingerprint"] != now["fingerprint"]:
-        raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
-    if before.get("workers", 1) != now["workers"]:
-        raise InputError(f"{folder} was trained on {before.get('workers', 1)} machines, not on {now['workers']}")
-    was, wanted = decisive(before["settings"]), decisive(now["settings"])
+    if before.get("workers", 1) != workers:
+        raise InputError(f"{folder} was trained on {before.get('workers', 1)} machines, not on {workers}")
+    was, wanted = decisive(before["settings"]), decisive(config.to_json())
     names = [name for name in was | wanted if was.get(name) != wanted.get(name)]
     changed = [f"--{name} was {was.get(name)}, is {wanted.get(name)}" for name in names]
     if changed:
         raise InputError(pairs.summary(changed, f"settings differ from those of the run in {folder}"))
-    if before["split"] != now["split"]:
-        raise InputError(f"{folder} was trained on another split, {_moved(before, now)}: use another --output_dir")
-    if before["precision"] != now["precision"]:
+    precision = learning.arithmetic(config)
+    if before["precision"] != precision:
         raise InputError(
-            f"{folder} was trained in {before['precision']}, this machine would go on in {now['precision']}: "
+            f"{folder} was trained in {before['precision']}, this machine would go on in {precision}: "
             f"--precision {before['precision']} goes on as it began, though perhaps slower"
         )
+
+
+def check_data(folder: Path, now: dict[str, Any], config: Config) -> None:
+    """`InputError` where a run is resumed on other data than it was begun with, or with another split of them."""
+    before = _resumed(folder, config)
+    if not before:
+        return
+    if before["fingerprint"] != now["fingerprint"]:
+        raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
+    if before["split"] != now["split"]:
+        raise InputError(f"{folder} was trained on another split, {_moved(before, now)}: use another --output_dir")
     if before.get("unlabelled", now.get("unlabelled")) != now.get("unlabelled"):
         raise InputError(f"{folder} was trained on other photos without masks: use another --output_dir")
+
+
+def _resumed(folder: Path, config: Config) -> dict[str, Any]:
+    """The record of the run that is resumed; empty where none is."""
+    return read_json(folder / CONFIG) if config.resume and (folder / CHECKPOINT).exists() else {}
 
 
 def _moved(before: dict[str, Any], now: dict[str, Any]) -> str:

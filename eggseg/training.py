@@ -10,7 +10,6 @@ import shutil
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from eggseg import (
     shares,
     synthetic,
 )
-from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder, layers_of
+from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.distribution import Workers
@@ -78,6 +77,8 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     workers.agree(decisive(config.to_json()) | {"precision": learning.arithmetic(config)})
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
     folder = runfolder.opened(config)
+    runfolder.check_settings(folder, config, classes, workers.count)
+    learning.check(config, classes)
     found, missing = pairs.match(_data(config, folder))
     found += pseudo.find(config.pseudo) if config.pseudo else []
     in_memory = config.cache == "memory" or (
@@ -103,7 +104,7 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     if config.labels:
         record["split"]["labelled"] = [squares.photos[i].name for i in learned]
     workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
-    runfolder.check_same_run(folder, record, config)
+    runfolder.check_data(folder, record, config)
     teacher.prepare(squares, sorted(set(parts.train) - set(learned)))
     recorder = _begin(config, classes, workers, share.steps, teacher)
     # Only now: what may go wrong with the settings has not, and an earlier run is not lost for a typing error.
@@ -229,7 +230,7 @@ def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int, te
     with workers.strategy.scope():
         model = teacher.learner(config, classes, steps)
         if config.init:
-            _load_weights(model, config.init)
+            learning.load(model, config.init)
         workers.agree({"first weights": hashlib.sha256(b"".join(w.numpy().tobytes() for w in model.weights)).digest()})
         averaged = AveragedWeights(model, config.ema_decay)
         recorder = RunRecorder(config.run_dir, averaged, config.keep, config.patience, teacher.variables)
@@ -292,17 +293,3 @@ def _fit(
                 keras.callbacks.TensorBoard(logs, write_graph=False),
             ],
         )
-
-
-def _load_weights(model: keras.Model, init: Path) -> None:
-    """Start from a run folder's averaged weights, or from a weights file."""
-    path = init / AVERAGED if init.is_dir() else init
-    if not path.is_file():
-        raise InputError(f"--init {init} holds no weights: expected a run folder or a .weights.h5 file")
-    try:
-        with warnings.catch_warnings():
-            # Keras only warns of layers that it finds no weights for, and leaves them as they were.
-            warnings.simplefilter("error", UserWarning)
-            layers_of(model).load_weights(path)
-    except (ValueError, OSError, UserWarning) as error:
-        raise InputError(f"--init {path} does not fit this network: {str(error).splitlines()[0]}") from None

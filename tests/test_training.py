@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ import pytest
 from conftest import SMALL, draw
 from PIL import Image
 
-from eggseg import callbacks, export, train
+from eggseg import callbacks, export, shares, train
 
 
 def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
@@ -202,12 +203,30 @@ def test_init_starts_from_an_earlier_run(run_dir: Path, data_dir: Path, tmp_path
     assert float(fresh["learning_rate"]) > 1e-4, "the schedule begins anew"
 
 
-@pytest.mark.parametrize(("init", "message"), [("nothing", "holds no weights"), ("small", "does not fit this network")])
-def test_init_says_what_does_not_fit(
-    run_dir: Path, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], init: str, message: str
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--init", "TMP/nothing"], "holds no weights"),
+        (["--init", "RUN", "--base_filters", "5"], "does not fit this network"),
+        (["--encoder", "efficientnet_lite0", "--encoder_weights", "TMP/gone.npz"], "gone.npz is not there"),
+        (["--export_dir", "TMP/file/model"], "file/model: Not a directory"),
+        (["--output_dir", "RUN", "--resume", "--seed", "3"], "--seed was 0, is 3"),
+    ],
+)
+def test_settings_that_cannot_work_are_told_before_photos_are_read(
+    run_dir: Path,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    message: str,
 ) -> None:
-    given = str(run_dir) if init == "small" else str(tmp_path / init)
-    assert train.main(command(data_dir, tmp_path / "run", "--base_filters", "5", "--init", given)) == 2
+    monkeypatch.setattr(shares, "read", lambda *_: pytest.fail("photos were read"))
+    (tmp_path / "file").write_text("")
+    places = {"TMP": str(tmp_path), "RUN": str(run_dir)}
+    given = [functools.reduce(lambda text, name: text.replace(name, places[name]), places, arg) for arg in more]
+    assert train.main(command(data_dir, tmp_path / "run", *given)) == 2
     assert message in capsys.readouterr().err
 
 
