@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+import rich
 from rich.table import Table
 
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.errors import InputError
-from eggseg.files import read_json, write_json
+from eggseg.files import parsing, read_json, write_json
 
 SUMMARY = "folds.json"
 
@@ -42,7 +42,7 @@ def run(config: Config) -> None:
 
 def _tell(config: Config) -> None:
     """Say which runs are left or, once all folds are done, print and write the figures of all."""
-    rows = {one.run_dir.name: _figures(read_json(one.run_dir / METRICS)) for one in _runs(config) if _is_done(one)}
+    rows = {one.run_dir.name: _figures(one.run_dir / METRICS) for one in _runs(config) if _is_done(one)}
     left = [one.run_dir.name for one in _runs(config) if one.run_dir.name not in rows]
     if left:
         print(f"to do: {', '.join(left)}")
@@ -62,7 +62,9 @@ def _is_done(config: Config) -> bool:
     """Whether the folder of a fold holds the figures of a run with these settings."""
     if not (config.run_dir / METRICS).exists():
         return False
-    return decisive(read_json(config.run_dir / CONFIG)["settings"]) == decisive(config.to_json())
+    record = read_json(config.run_dir / CONFIG)
+    with parsing(config.run_dir / CONFIG):
+        return decisive(record["settings"]) == decisive(config.to_json())
 
 
 def _train_apart(config: Config) -> None:
@@ -76,12 +78,14 @@ def _train_apart(config: Config) -> None:
         raise InputError(f"{config.run_dir} was not trained: see the error above")
 
 
-def _figures(metrics: dict[str, Any]) -> dict[str, float]:
-    """What is told of a run; nan where its photos lack a class."""
-    parts = {"IoU": metrics["pooled"]["iou"], "mean Dice": metrics["photo_mean"]["dice"]}
-    values = {"mIoU": metrics["miou"], "minutes": metrics["seconds"] / 60}
-    values |= {f"{part} {name}": value for part, of in parts.items() for name, value in of.items()}
-    return {name: np.nan if value is None else value for name, value in values.items()}
+def _figures(path: Path) -> dict[str, float]:
+    """What is told of a run, from its metrics.json; nan where its photos lack a class."""
+    metrics = read_json(path)
+    with parsing(path):
+        parts = {"IoU": metrics["pooled"]["iou"], "mean Dice": metrics["photo_mean"]["dice"]}
+        values = {"mIoU": metrics["miou"], "minutes": metrics["seconds"] / 60}
+        values |= {f"{part} {name}": value for part, of in parts.items() for name, value in of.items()}
+        return {name: np.nan if value is None else value for name, value in values.items()}
 
 
 def _summary(rows: dict[str, dict[str, float]]) -> dict[str, Any]:
@@ -104,5 +108,5 @@ def _print(rows: dict[str, dict[str, float]], summary: dict[str, Any]) -> None:
     folds = [name for name in rows if name != "session"]
     for name in (*folds, "mean", "spread", *(set(rows) - set(folds))):
         table.add_row(name, *(f"{summary[name][figure]:.4f}" for figure in shown))
-    Console().print(table)
+    rich.print(table)
     print(f"miou={summary['mean']['mIoU']:.4f} (mean of the folds, spread {summary['spread']['mIoU']:.4f})")

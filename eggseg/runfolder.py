@@ -14,7 +14,7 @@ from eggseg.callbacks import CHECKPOINT
 from eggseg.classes import ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.errors import InputError
-from eggseg.files import read_json
+from eggseg.files import parsing, read_json
 from eggseg.split import Split, sessions
 from eggseg.squares import Squares
 
@@ -58,13 +58,15 @@ def check_same_run(folder: Path, now: dict[str, Any], config: Config) -> None:
     if not (config.resume and (folder / CHECKPOINT).exists()):
         return
     before = read_json(folder / CONFIG)
-    if before["classes"] != now["classes"]:
+    with parsing(folder / CONFIG):
+        classes, fingerprint, was = before["classes"], before["fingerprint"], decisive(before["settings"])
+    if classes != now["classes"]:
         raise InputError(f"{folder} was trained with other classes: use another --output_dir")
-    if before["fingerprint"] != now["fingerprint"]:
+    if fingerprint != now["fingerprint"]:
         raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
     if before.get("workers", 1) != now["workers"]:
         raise InputError(f"{folder} was trained on {before.get('workers', 1)} machines, not on {now['workers']}")
-    was, wanted = decisive(before["settings"]), decisive(now["settings"])
+    wanted = decisive(now["settings"])
     names = [name for name in was | wanted if was.get(name) != wanted.get(name)]
     changed = [f"--{name} was {was.get(name)}, is {wanted.get(name)}" for name in names]
     if changed:
