@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from eggseg import (
     __version__,
+    cli,
     data,
     distribution,
     endless,
@@ -41,7 +42,7 @@ from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.distribution import Workers
 from eggseg.errors import InputError
-from eggseg.files import write_bytes, write_json
+from eggseg.files import parsing, write_bytes, write_json
 from eggseg.findings import Finding
 from eggseg.shares import Share
 from eggseg.split import Method, Photo, Split, few, one_fold, split
@@ -59,7 +60,8 @@ def run(config: Config, teacher: Teacher | None = None) -> dict[str, Any]:
     Of several workers the first one writes the run folder. The others do all the same in a folder that they throw away.
     """
     machines = distribution.place(config.distribution)[1]
-    for alone, flag in ((config.folds, "--folds"), (config.labels, "--labels"), (teacher, "unlabelled photos")):
+    few = config.labelled_photos
+    for alone, flag in ((config.folds, "--folds"), (few, "--labelled_photos"), (teacher, "unlabelled photos")):
         if alone and machines > 1:
             raise InputError(f"several machines train one run together: without {flag}, or take --distribution one")
     teacher = teacher or Supervised()
@@ -103,7 +105,7 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     learned = _learned(config, squares.photos, parts)
     if teacher.fingerprint:
         record["unlabelled"] = teacher.fingerprint
-    if config.labels:
+    if config.labelled_photos:
         record["split"]["labelled"] = [squares.photos[i].name for i in learned]
     workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
     runfolder.check_same_run(folder, record, config)
@@ -137,7 +139,8 @@ def _measure(
     """Export the averaged weights and measure what was exported."""
     folder = recorder.folder
     network = learning.network(config, classes)
-    network.load_weights(folder / AVERAGED)
+    with parsing(folder / AVERAGED):
+        network.load_weights(folder / AVERAGED)
     saved = folder / "saved_model" / "1"
     how: dict[str, Any] = {"tta": config.tta, "max_pixels": config.max_pixels}
     settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": record["fingerprint"]}
@@ -203,10 +206,10 @@ def _split(config: Config, photos: Sequence[Photo]) -> Split:
 
 def _learned(config: Config, photos: Sequence[Photo], parts: Split) -> tuple[int, ...]:
     """Those of the training photos whose masks are learned from."""
-    if not config.labels:
+    if not config.labelled_photos:
         return parts.train
     made = tuple(i for i in parts.train if photos[i].name.startswith(pseudo.PREFIX))
-    return few(photos, parts.train[: len(parts.train) - len(made)], config.labels, config.seed) + made
+    return few(photos, parts.train[: len(parts.train) - len(made)], config.labelled_photos, config.seed) + made
 
 
 def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int, teacher: Teacher) -> RunRecorder:
@@ -265,7 +268,7 @@ def _fit(
     logs = recorder.folder / "tensorboard"
     shown = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
     images, truth = (part[shown[2] > 0] for part in shown[:2])
-    with workers.strategy.scope():
+    with workers.strategy.scope(), cli.drawing():
         recorder.model.fit(
             workers.batches(train),
             validation_data=workers.batches(val.repeat()),
@@ -294,5 +297,6 @@ def _load_weights(model: keras.Model, init: Path) -> None:
             # Keras only warns of layers that it finds no weights for, and leaves them as they were.
             warnings.simplefilter("error", UserWarning)
             layers_of(model).load_weights(path)
-    except (ValueError, OSError, UserWarning) as error:
-        raise InputError(f"--init {path} does not fit this network: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # what Keras raises for a damaged file is not bounded
+        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(f"--init {path} does not fit this network: {what}") from None
