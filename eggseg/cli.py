@@ -127,8 +127,9 @@ def _one_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
-    """Standard output as it is: for a library that draws by control codes, and is given no text of others."""
-    with contextlib.redirect_stdout(sys.stdout.beneath if isinstance(sys.stdout, _Guarded) else sys.stdout):
+    """Standard output and error as they are: for a library that draws by control codes and shows no text of others."""
+    out, err = (stream.beneath if isinstance(stream, _Guarded) else stream for stream in (sys.stdout, sys.stderr))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield
 
 

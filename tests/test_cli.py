@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 import rich
+from conftest import draw
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.progress import track
 from rich.table import Table
 
-from eggseg import cli, evaluate, train
+from eggseg import audit, cli, evaluate, train
 from eggseg.errors import InputError, harmless, printable
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b5n\r\u202egnp.gge\u2066\u2028\udcff"
@@ -90,6 +91,23 @@ def test_no_control_character_of_others_is_printed(command: Callable[[], int], c
     assert "owned" in shown
 
 
+def test_names_of_files_are_harmless_in_what_a_command_tells(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    folder = draw(tmp_path / "data\x1b[2J", 4)
+    for kind in ("images", "masks"):
+        for i in (1, 3):
+            (folder / kind / f"photo_{i}.png").rename(folder / kind / f"\x1b]0;{i}\x07[red]\u202e_{i}.png")
+    (folder / "images" / "\x1b]0;1\x07[red]\u202e_1.png").write_bytes(b"no picture")
+    (folder / "masks" / "photo_0.jpg").unlink()
+    assert audit.main([str(folder), "--output_dir", str(tmp_path / "out\x1b[2J")]) == 1
+    told = "".join(capsys.readouterr())
+    assert steering(told) == set()
+    assert r"data\x1b[2J" in told
+    assert r"\x1b]0;1\x07[red]\u202e_1.png" in told
+
+
 def test_an_error_keeps_its_lines_and_a_name_stays_in_its_line(capsys: pytest.CaptureFixture) -> None:
     assert cli.run(unusable) == 2
     assert capsys.readouterr().err == f"error: {SHOWN} is empty\nand so is b.png\n"
@@ -121,7 +139,8 @@ def test_on_a_terminal_the_only_codes_are_those_of_tables_and_progress(
 
 
 def test_a_library_that_draws_gets_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, Terminal())
     seen = []
 
     def command() -> int:
@@ -129,12 +148,13 @@ def test_a_library_that_draws_gets_the_terminal(monkeypatch: pytest.MonkeyPatch)
         with cli.drawing():
             seen.append(sys.stdout.isatty())
             print("\r50 %")
+            print("\r60 %", file=sys.stderr)
         seen.append(sys.stdout.isatty())
         return 0
 
     cli.run(command)
     assert seen == [False, True, False]
-    assert sys.stdout.getvalue() == "\r50 %\n"
+    assert (sys.stdout.getvalue(), sys.stderr.getvalue()) == ("\r50 %\n", "\r60 %\n")
     with cli.drawing():
         assert sys.stdout.isatty(), "and without a command too"
 
