@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffixes of `path`, since writers choose their format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{secrets.token_hex(8)}-{path.name[-60:]}"
+    temporary = path.parent / f".{secrets.token_hex(4)}-{path.name[-60:]}"
     try:
         # Opened as any new file is, not as a private one: its permissions are what the process gives to new files.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

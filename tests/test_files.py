@@ -72,8 +72,9 @@ def test_missing_folders_are_made(tmp_path):
     assert (tmp_path / "x" / "y" / "a.bin").read_bytes() == b"\0\1"
 
 
-def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path):
-    path = tmp_path / ("n" * 251 + ".png")
+@pytest.mark.parametrize("letter", ["n", "\U0001f373"])
+def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path, letter):
+    path = tmp_path / (letter * (251 // len(letter.encode())) + ".png")
     write_bytes(path, b"x")
     assert names(tmp_path) == [path.name]
 

@@ -73,8 +73,10 @@ def _of_run(run: Path, size: int) -> keras.Model:
     record = read_json(run / CONFIG)
     if "settings" not in record:
         raise InputError(f"--features {run} holds something else than a run of eggseg.train: expected one")
-    chosen = {name: record["settings"][name] for name in NETWORK} | {"image_size": size}
-    network = learning.network(Config(**chosen), ClassTable.from_json(record["classes"]))
+    with parsing(run / CONFIG):
+        config = Config(**{name: record["settings"][name] for name in NETWORK} | {"image_size": size})
+        classes = ClassTable.from_json(record["classes"])
+    network = learning.network(config, classes)
     with parsing(run / AVERAGED):
         network.load_weights(run / AVERAGED)
     joins = [layer for layer in network.layers if layer.name.startswith("join")]
