@@ -73,7 +73,7 @@ class Run:
 def trained(way: str, labels: int | None, seed: int = 0, fold: int = 0) -> Run:
     """Masks alone, or a method of eggseg.labelfree.gan."""
     command = ("eggseg.train",) if way == ALONE else ("eggseg.labelfree.gan", "--method", way)
-    few = () if labels is None else ("--labels", str(labels), "--seed", str(seed))
+    few = () if labels is None else ("--labelled_photos", str(labels), "--seed", str(seed))
     return Run(way, labels, seed, (*command, *QUICK, "--fold", str(fold), *few), fold)
 
 

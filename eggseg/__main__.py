@@ -6,17 +6,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from eggseg import __version__
-
-COMMANDS = {
-    "synthetic": "make up kitchen scenes with exact masks",
-    "convert": "turn what labelling tools write into photos and masks, or masks into COCO",
-    "audit": "find what is wrong with a folder of photos and masks",
-    "train": "train a model on a folder of photos and masks",
-    "predict": "write masks of photos, with a trained model",
-    "serve": "serve masks over HTTP, as a SageMaker endpoint does",
-    "evaluate": "measure a trained model on labelled photos",
-}
+from eggseg import __version__, cli
+from eggseg.cli import COMMANDS
+from eggseg.errors import InputError
 
 HELP = "\n".join(
     [
@@ -33,16 +25,20 @@ HELP = "\n".join(
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
-    if not args or args[0] in ("-h", "--help"):
-        print(HELP)
-        return 0
-    if args[0] == "--version":
+    if args and args[0] in COMMANDS:
+        return importlib.import_module(f"eggseg.{args[0]}").main(args[1:])
+    return cli.run(lambda: _answer(args))
+
+
+def _answer(args: Sequence[str]) -> int:
+    """What there is to say without a command."""
+    if args and args[0] == "--version":
         print(__version__)
-        return 0
-    if args[0] not in COMMANDS:
-        print(f"error: {args[0]!r} is no command: expected one of {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
-    return importlib.import_module(f"eggseg.{args[0]}").main(args[1:])
+    elif not args or args[0] in ("-h", "--help"):
+        print(HELP)
+    else:
+        raise InputError(f"{args[0]!r} is no command: expected one of {', '.join(COMMANDS)}")
+    return 0
 
 
 if __name__ == "__main__":

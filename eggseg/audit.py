@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import rich
 import tyro
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
@@ -146,7 +146,7 @@ def _sessions(looks: Sequence[Look], photos: Sequence[Photo], classes: ClassTabl
 
 
 def _print(report: dict[str, Any], told: Sequence[Finding]) -> None:
-    console = Console()
+    console = rich.get_console()
     contents = Table(title=escape(f"{report['pairs']} pairs in {report['data_dir']}"), show_header=False)
     for title, counts in report["contents"].items():
         shown = [f"{name} ({count})" for name, count in counts.items()]
@@ -157,8 +157,8 @@ def _print(report: dict[str, Any], told: Sequence[Finding]) -> None:
     table.add_column("session")
     table.add_column("photos", justify="right")
     for name in names:
-        table.add_column(f"with {name}", justify="right")
-        table.add_column(f"{name} pixels", justify="right")
+        table.add_column(f"with {escape(name)}", justify="right")
+        table.add_column(f"{escape(name)} pixels", justify="right")
     for session, row in report["sessions"].items():
         cells = [cell for name in names for cell in (str(row["with"][name]), f"{row['share'][name]:.2%}")]
         table.add_row(escape(session), str(row["photos"]), *cells)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from eggseg.classes import ClassTable
 from eggseg.errors import InputError
-from eggseg.files import replacing, write_csv
+from eggseg.files import parsing, replacing, write_csv
 
 RAW, AVERAGED = "raw.weights.h5", "averaged.weights.h5"
 CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
@@ -134,14 +134,14 @@ class RunRecorder(keras.callbacks.Callback):
         path = self.folder / CHECKPOINT
         if not path.exists():
             return 0
-        with np.load(path) as state:
+        with parsing(path), path.open("rb") as file, np.load(file) as arrays:
+            state = dict(arrays)
             record = json.loads(str(state["record"]))
             self.rows, self.before = record["rows"], record["seconds"]
-            variables = self._variables()
-            for name, variable in variables.items():
-                if name not in state or state[name].shape != tuple(variable.shape):
-                    raise InputError(f"{path} is of another network: {name} does not fit; use another --output_dir")
-                variable.assign(state[name])
+        for name, variable in self._variables().items():
+            if name not in state or state[name].shape != tuple(variable.shape):
+                raise InputError(f"{path} is of another network: {name} does not fit; use another --output_dir")
+            variable.assign(state[name])
         return len(self.rows)
 
     def _variables(self) -> dict[str, Any]:

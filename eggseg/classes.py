@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eggseg.errors import InputError
+from eggseg.errors import InputError, printable
 from eggseg.files import read_json
 
 VOID = 255
@@ -52,6 +52,8 @@ class ClassTable:
             raise ValueError(f"a class table has 2 to {VOID - 1} classes, this one has {len(values)}")
         if len(set(self.names)) < len(values):
             raise ValueError(f"class names must differ: {', '.join(self.names)}")
+        if any(name != printable(name) for name in self.names):
+            raise ValueError(f"class names have no control characters: {', '.join(map(printable, self.names))}")
         if len({isinstance(value, int) for value in values}) > 1:
             raise ValueError(f"mask values are all grey values or all colours: {values}")
         if not all(0 <= part <= 255 for value in (*values, *(c.color for c in self.classes)) for part in _parts(value)):

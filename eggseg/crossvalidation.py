@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+import rich
 from rich.table import Table
 
 from eggseg import pairs
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.errors import InputError
-from eggseg.files import read_json, write_json
+from eggseg.files import parsing, read_json, write_json
 
 SUMMARY = "folds.json"
 
@@ -50,7 +50,7 @@ def _tell(config: Config) -> None:
     """Say which runs are left or, once all folds are done, print and write the figures of all."""
     runs = [one for one in _runs(config) if one.fold != "session" or not _no_session(config)]
     done = [one for one in runs if _is_done(one)]
-    rows = {one.run_dir.name: _figures(read_json(one.run_dir / METRICS)) for one in done}
+    rows = {one.run_dir.name: _figures(one.run_dir / METRICS) for one in done}
     left = [one.run_dir.name for one in runs if one not in done]
     if left:
         print(f"to do: {', '.join(left)}")
@@ -81,7 +81,8 @@ def _is_done(config: Config) -> bool:
     if not (config.run_dir / METRICS).exists():
         return False
     record = read_json(config.run_dir / CONFIG)
-    return decisive(record["settings"]) == decisive(config.to_json()) and _is_of_these_data(record, config)
+    with parsing(config.run_dir / CONFIG):
+        return decisive(record["settings"]) == decisive(config.to_json()) and _is_of_these_data(record, config)
 
 
 def _is_of_these_data(record: dict[str, Any], config: Config) -> bool:
@@ -110,12 +111,14 @@ def _train_apart(config: Config) -> None:
         raise InputError(f"{config.run_dir} was not trained: see the error above")
 
 
-def _figures(metrics: dict[str, Any]) -> dict[str, float]:
-    """What is told of a run; nan where its photos lack a class."""
-    parts = {"IoU": metrics["pooled"]["iou"], "mean Dice": metrics["photo_mean"]["dice"]}
-    values = {"mIoU": metrics["miou"], "minutes": metrics["seconds"] / 60}
-    values |= {f"{part} {name}": value for part, of in parts.items() for name, value in of.items()}
-    return {name: np.nan if value is None else value for name, value in values.items()}
+def _figures(path: Path) -> dict[str, float]:
+    """What is told of a run, from its metrics.json; nan where its photos lack a class."""
+    metrics = read_json(path)
+    with parsing(path):
+        parts = {"IoU": metrics["pooled"]["iou"], "mean Dice": metrics["photo_mean"]["dice"]}
+        values = {"mIoU": metrics["miou"], "minutes": metrics["seconds"] / 60}
+        values |= {f"{part} {name}": value for part, of in parts.items() for name, value in of.items()}
+        return {name: np.nan if value is None else value for name, value in values.items()}
 
 
 def _summary(rows: dict[str, dict[str, float]]) -> dict[str, Any]:
@@ -138,5 +141,5 @@ def _print(rows: dict[str, dict[str, float]], summary: dict[str, Any]) -> None:
     folds = [name for name in rows if name != "session"]
     for name in (*folds, "mean", "spread", *(set(rows) - set(folds))):
         table.add_row(name, *(f"{summary[name][figure]:.4f}" for figure in shown))
-    Console().print(table)
+    rich.print(table)
     print(f"miou={summary['mean']['mIoU']:.4f} (mean of the folds, spread {summary['spread']['mIoU']:.4f})")

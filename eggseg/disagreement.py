@@ -14,8 +14,8 @@ from eggseg import labelled
 from eggseg.classes import ClassTable
 from eggseg.config import CONFIG
 from eggseg.errors import InputError, printable
-from eggseg.export import SETTINGS, Segmenter, find, load
-from eggseg.files import read_json
+from eggseg.export import Segmenter, described, find, load
+from eggseg.files import parsing, read_json
 from eggseg.findings import Finding
 from eggseg.inspection import THUMBNAIL
 from eggseg.pairs import Pair
@@ -45,7 +45,7 @@ def check(model: Path, classes: ClassTable) -> None:
     """`InputError` where there is no model, or one of other classes."""
     folds = sorted(model.glob(f"fold*/{CONFIG}"))
     folder = find(folds[0].parent if folds else model)
-    theirs = ClassTable.from_json(read_json(folder / "assets" / SETTINGS)["classes"])
+    theirs = described(folder)[0]
     if (theirs.names, theirs.values) != (classes.names, classes.values):
         raise InputError(f"{model} has the classes {', '.join(theirs.names)}, expected {', '.join(classes.names)}")
 
@@ -77,7 +77,9 @@ def _judges(pairs: Sequence[Pair], model: Path) -> dict[str, Segmenter]:
     judges = {}
     for config in folds:
         segmenter = load(config.parent)
-        judges.update(dict.fromkeys(read_json(config)["split"]["val"], segmenter))
+        record = read_json(config)
+        with parsing(config):
+            judges.update(dict.fromkeys(record["split"]["val"], segmenter))
     strangers = [pair.name for pair in pairs if pair.name not in judges]
     if strangers:
         raise InputError(f"{model} holds no fold that held {strangers[0]} out, nor {len(strangers) - 1} others")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from eggseg import cli
 from eggseg.errors import InputError
-from eggseg.files import read_json, write_bytes, write_json
+from eggseg.files import parsing, read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
     from eggseg.classes import ClassTable
@@ -62,9 +62,11 @@ def _choose(found: Sequence[Pair], settings: Settings) -> list[Pair]:
         return list(found)
     from eggseg.pseudo import PREFIX
 
-    parts = _run_record(settings)["split"]
-    names = parts.get("labelled", parts["train"]) if settings.split == "train" else parts["val"]
-    wanted = {name for name in names if not name.startswith(PREFIX)}
+    record = _run_record(settings)
+    with parsing(settings.model / "config.json"):
+        parts = record["split"]
+        names = parts.get("labelled", parts["train"]) if settings.split == "train" else parts["val"]
+        wanted = {name for name in names if not name.startswith(PREFIX)}
     chosen = [pair for pair in found if pair.name in wanted]
     if len(chosen) < len(wanted):
         lost = sorted(wanted - {pair.name for pair in chosen})
@@ -88,13 +90,14 @@ def _sessions(chosen: Sequence[Pair], settings: Settings) -> list[str]:
 
 
 def _print(metrics: dict[str, Any], classes: ClassTable) -> None:
-    from rich.console import Console
+    import rich
+    from rich.markup import escape
     from rich.table import Table
 
     def shown(value: float) -> str:
         return "-" if value != value else f"{value:.4f}"
 
-    console = Console()
+    console = rich.get_console()
     table = Table(title=f"{metrics['photos']} photos, at original size")
     rows = {
         "IoU": metrics["pooled"]["iou"],
@@ -106,7 +109,7 @@ def _print(metrics: dict[str, Any], classes: ClassTable) -> None:
     }
     table.add_column("")
     for name in classes.names:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
     intervals = metrics["photo_mean"]["dice_interval"]
     for title, values in rows.items():
         table.add_row(title, *(shown(values[name]) for name in classes.names))
@@ -115,11 +118,11 @@ def _print(metrics: dict[str, Any], classes: ClassTable) -> None:
             table.add_row("  its 95 % interval, photos resampled", *spans)
     console.print(table)
     by_session = Table(title="by camera session")
-    for title in ("session", "photos", "mIoU", *(f"IoU {name}" for name in classes.names)):
+    for title in ("session", "photos", "mIoU", *(f"IoU {escape(name)}" for name in classes.names)):
         by_session.add_column(title, justify="left" if title == "session" else "right")
     for session, values in metrics["sessions"].items():
         ious = (shown(values["iou"][name]) for name in classes.names)
-        by_session.add_row(session, str(values["photos"]), shown(values["miou"]), *ious)
+        by_session.add_row(escape(session), str(values["photos"]), shown(values["miou"]), *ious)
     console.print(by_session)
     low, high = metrics["miou_interval"]
     print(f"miou={metrics['miou']:.4f} (95 % interval {low:.4f} to {high:.4f}, photos resampled)")

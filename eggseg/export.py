@@ -21,7 +21,7 @@ import tensorflow as tf
 from eggseg import hardware, pictures
 from eggseg.classes import ClassTable
 from eggseg.errors import InputError
-from eggseg.files import read_json
+from eggseg.files import parsing, read_json
 from eggseg.geometry import letterbox, restore
 from eggseg.images import decode
 from eggseg.normalization import folded
@@ -29,6 +29,8 @@ from eggseg.pictures import MAX_PIXELS
 
 SETTINGS = "eggseg.json"
 """Name of the file among the SavedModel's assets that holds class table and settings."""
+
+SIGNATURES = ("serving_default", "pixels", "class_ids", "decode")
 
 PARALLEL_PHOTOS = 2
 """Photos of one request that are worked on at a time: each may hold 100 MB of scores at its original size."""
@@ -174,9 +176,39 @@ def load(path: str | Path, precision: Literal["auto", "float32", "bfloat16"] = "
     if precision == "auto":
         precision = "bfloat16" if not hardware.gpus() and hardware.cpu_has_bfloat16() else "float32"
     hardware.rewrite_to_bfloat16(precision == "bfloat16")
-    settings = read_json(folder / "assets" / SETTINGS)
-    signatures = dict(tf.saved_model.load(str(folder)).signatures)
-    return Segmenter(ClassTable.from_json(settings["classes"]), settings["settings"], precision, signatures)
+    classes, settings = described(folder)
+    try:
+        loaded = dict(tf.saved_model.load(str(folder)).signatures)
+        signatures = {name: loaded[name] for name in SIGNATURES}
+    except Exception:  # what TensorFlow raises for damaged files is not bounded
+        damaged = _damaged(folder)
+        raise InputError(f"{damaged} is damaged or of another kind: export the model again, or copy it anew") from None
+    return Segmenter(classes, settings, precision, signatures)
+
+
+def described(folder: Path) -> tuple[ClassTable, dict[str, Any]]:
+    """Class table and settings of the model in a folder that `find` found."""
+    path = folder / "assets" / SETTINGS
+    content = read_json(path)
+    with parsing(path):
+        return ClassTable.from_json(content["classes"]), {"max_pixels": MAX_PIXELS} | content["settings"]
+
+
+def _damaged(folder: Path) -> Path:
+    """Which of a model's files cannot be read, where TensorFlow could not load it."""
+    path = folder / "variables" / "variables"
+    index, data = path.with_suffix(".index"), path.with_suffix(".data-00000-of-00001")
+    try:
+        stored = tf.train.load_checkpoint(str(path))
+        names = stored.get_variable_to_shape_map()
+    except Exception:
+        return index
+    try:
+        for name in names:
+            stored.get_tensor(name)
+    except Exception:
+        return data
+    return folder / "saved_model.pb"
 
 
 def find(path: Path) -> Path:

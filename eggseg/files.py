@@ -8,7 +8,9 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,14 +26,13 @@ def replacing(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffixes of `path`, since writers choose their format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f"-{path.name[-60:]}")
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = path.parent / f".{secrets.token_hex(4)}-{path.name[-60:]}"
     try:
+        # Opened as any new file is, not as a private one: its permissions are what the process gives to new files.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         # Of a full disk nothing else says which file it was.
@@ -76,9 +77,22 @@ def digest(path: Path) -> str:
 def read_json(path: Path) -> Any:
     """The JSON in a file; `InputError` if there is none."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from None
+
+
+@contextlib.contextmanager
+def parsing(path: Path) -> Iterator[None]:
+    """Around code that takes apart what is in a file: whatever fails there is an `InputError` that names the file."""
+    try:
+        yield
+    except Exception as error:  # what readers of formats raise for a damaged file is not bounded
+        if isinstance(error, OSError) and error.filename:
+            raise
+        missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        what = next(iter(missing.strip().splitlines()), type(error).__name__)
+        raise InputError(f"{path} is damaged or of another kind: {what}") from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -87,17 +101,40 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows, which share the columns of the first, to `path`, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode(errors="surrogateescape"))
+    """Write rows, which share the columns of the first, to `path`, whole or not at all.
+
+    A text that a spreadsheet may take for a formula gets a `'` in front, and so does one that begins with `'`: without
+    the first `'` that a cell begins with it is what it was. Numbers stay numbers.
+    """
+    lines = [list(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
+    text = "".join(map(_csv_line, lines))
+    write_bytes(path, text.encode(errors="surrogateescape"))
 
 
 def cache() -> Path:
-    """The user's folder for what can be fetched or made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eggseg"
+    """The user's folder for what can be fetched or made again; without a home, one below the temporary files."""
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eggseg"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    folder = Path(tempfile.gettempdir(), f"eggseg-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    # A model is code: one that somebody else has put there is not to be run.
+    made = folder.lstat()
+    if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.getuid() or made.st_mode & 0o022:
+        raise InputError(f"{folder} can be written by others: set XDG_CACHE_HOME to a folder of your own")
+    return folder
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    """A line of CSV; a cell with a carriage return is quoted too, since readers take it for the end of a line."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow([_no_formula(cell) for cell in cells])
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _no_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(tuple("=+-@\t\r\n'")) else cell
 
 
 def _plain(value: Any) -> Any:
@@ -108,9 +145,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value != value:
         return None
     return value
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

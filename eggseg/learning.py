@@ -47,8 +47,9 @@ def load(model: keras.Model, init: Path) -> None:
             # Keras only warns of layers that it finds no weights for, and leaves them as they were.
             warnings.simplefilter("error", UserWarning)
             layers_of(model).load_weights(path)
-    except (ValueError, OSError, UserWarning) as error:
-        raise InputError(f"--init {path} does not fit this network: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # what Keras raises for a damaged file is not bounded
+        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(f"--init {path} does not fit this network: {what}") from None
 
 
 def network(config: Config, classes: ClassTable) -> keras.Model:

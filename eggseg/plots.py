@@ -21,8 +21,6 @@ from eggseg.pictures import shrunk
 if TYPE_CHECKING:
     import keras
 
-matplotlib.use("agg")
-
 Row = tuple[np.ndarray, np.ndarray, np.ndarray, str]
 """A photo (h, w, 3) uint8, its true class ids (h, w), the predicted ones, and a caption."""
 

@@ -15,7 +15,7 @@ from eggseg.callbacks import CHECKPOINT
 from eggseg.classes import ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.errors import InputError, printable
-from eggseg.files import read_json
+from eggseg.files import parsing, read_json
 from eggseg.pairs import Pair
 from eggseg.split import Split, sessions
 from eggseg.squares import Squares
@@ -70,20 +70,22 @@ def check_settings(folder: Path, config: Config, classes: ClassTable, workers: i
     before = _resumed(folder, config)
     if not before:
         return
-    if before["classes"] != classes.to_json():
+    with parsing(folder / CONFIG):
+        was_classes, was, was_in = before["classes"], decisive(before["settings"]), before["precision"]
+    if was_classes != classes.to_json():
         raise InputError(f"{folder} was trained with other classes: use another --output_dir")
     if before.get("workers", 1) != workers:
         raise InputError(f"{folder} was trained on {before.get('workers', 1)} machines, not on {workers}")
-    was, wanted = decisive(before["settings"]), decisive(config.to_json())
+    wanted = decisive(config.to_json())
     names = [name for name in was | wanted if was.get(name) != wanted.get(name)]
     changed = [f"--{name} was {was.get(name)}, is {wanted.get(name)}" for name in names]
     if changed:
         raise InputError(pairs.summary(changed, f"settings differ from those of the run in {folder}"))
     precision = learning.arithmetic(config)
-    if before["precision"] != precision:
+    if was_in != precision:
         raise InputError(
-            f"{folder} was trained in {before['precision']}, this machine would go on in {precision}: "
-            f"--precision {before['precision']} goes on as it began, though perhaps slower"
+            f"{folder} was trained in {was_in}, this machine would go on in {precision}: "
+            f"--precision {was_in} goes on as it began, though perhaps slower"
         )
 
 
@@ -92,9 +94,11 @@ def check_data(folder: Path, now: dict[str, Any], config: Config) -> None:
     before = _resumed(folder, config)
     if not before:
         return
-    if before["fingerprint"] != now["fingerprint"]:
+    with parsing(folder / CONFIG):
+        fingerprint, split = before["fingerprint"], before["split"]
+    if fingerprint != now["fingerprint"]:
         raise InputError(f"{folder} was trained on other data than {config.data_dir}: use another --output_dir")
-    if before["split"] != now["split"]:
+    if split != now["split"]:
         raise InputError(f"{folder} was trained on another split, {_moved(before, now)}: use another --output_dir")
     if before.get("unlabelled", now.get("unlabelled")) != now.get("unlabelled"):
         raise InputError(f"{folder} was trained on other photos without masks: use another --output_dir")

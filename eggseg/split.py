@@ -129,13 +129,17 @@ def few(photos: Sequence[Photo], indices: Sequence[int], count: int, seed: int) 
     The photos are cut into as many stretches of neighbours, and of each one is drawn.
     """
     if count > len(indices):
-        raise InputError(f"--labels is {count}, expected at most the {len(indices)} photos that are trained on")
+        raise InputError(
+            f"--labelled_photos is {count}, expected at most the {len(indices)} photos that are trained on"
+        )
     session = sessions(photos)
     order = sorted(indices, key=lambda i: (session[i], _numbers(photos[i])))
     rng = np.random.default_rng(seed)
     chosen = tuple(sorted(int(rng.choice(stretch)) for stretch in np.array_split(order, count)))
     if not _has_all_classes(photos, Split(tuple(indices), chosen)):
-        raise InputError(f"--labels {count}: those drawn lack a class; expected more of them, or another --seed")
+        raise InputError(
+            f"--labelled_photos {count}: those drawn lack a class; expected more of them, or another --seed"
+        )
     return chosen
 
 

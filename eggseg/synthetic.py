@@ -21,7 +21,6 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 
 from eggseg import files, scenes
@@ -72,7 +71,7 @@ def write(settings: Settings) -> int:
     files.write_json(settings.out / RECORD, record)
     todo = [index for index in range(settings.count) if not all(path.exists() for path in pair(settings, index))]
     drawn = _each(functools.partial(write_scene, settings), todo)
-    for _ in track(drawn, "drawing scenes", len(todo), console=Console(stderr=True), transient=True):
+    for _ in track(drawn, "drawing scenes", len(todo), transient=True):
         pass
     print(f"{settings.out}: {len(todo)} scenes drawn, {settings.count - len(todo)} were there")
     return 0

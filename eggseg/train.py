@@ -1,4 +1,4 @@
-"""`python -m eggseg.train`: a folder of photos and masks to a trained model."""
+"""`eggseg train`: a folder of photos and masks to a trained model."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from eggseg import (
     __version__,
+    cli,
     data,
     distribution,
     endless,
@@ -40,7 +41,7 @@ from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.distribution import Workers
 from eggseg.errors import InputError
-from eggseg.files import write_bytes, write_json
+from eggseg.files import parsing, write_bytes, write_json
 from eggseg.findings import Finding
 from eggseg.shares import Share
 from eggseg.split import Method, Photo, Split, few, one_fold, split
@@ -58,7 +59,8 @@ def run(config: Config, teacher: Teacher | None = None) -> dict[str, Any]:
     Of several workers the first one writes the run folder. The others do all the same in a folder that they throw away.
     """
     machines = distribution.place(config.distribution)[1]
-    for alone, flag in ((config.folds, "--folds"), (config.labels, "--labels"), (teacher, "unlabelled photos")):
+    few = config.labelled_photos
+    for alone, flag in ((config.folds, "--folds"), (few, "--labelled_photos"), (teacher, "unlabelled photos")):
         if alone and machines > 1:
             raise InputError(f"several machines train one run together: without {flag}, or take --distribution one")
     teacher = teacher or Supervised()
@@ -101,7 +103,7 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
         record["unlabelled"] = teacher.fingerprint
     if config.folds and (reason := _session_fault(config, squares.photos)):
         record["no_session"] = reason
-    if config.labels:
+    if config.labelled_photos:
         record["split"]["labelled"] = [squares.photos[i].name for i in learned]
     workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
     runfolder.check_data(folder, record, config)
@@ -134,7 +136,8 @@ def _measure(
     """Export the averaged weights and measure what was exported."""
     folder = recorder.folder
     network = learning.network(config, classes)
-    network.load_weights(folder / AVERAGED)
+    with parsing(folder / AVERAGED):
+        network.load_weights(folder / AVERAGED)
     saved = folder / "saved_model" / "1"
     how: dict[str, Any] = {"tta": config.tta, "max_pixels": config.max_pixels}
     settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": record["fingerprint"]}
@@ -214,10 +217,10 @@ def _true(photos: Sequence[Photo]) -> list[Photo]:
 
 def _learned(config: Config, photos: Sequence[Photo], parts: Split) -> tuple[int, ...]:
     """Those of the training photos whose masks are learned from."""
-    if not config.labels:
+    if not config.labelled_photos:
         return parts.train
     made = tuple(i for i in parts.train if photos[i].name.startswith(pseudo.PREFIX))
-    return few(photos, parts.train[: len(parts.train) - len(made)], config.labels, config.seed) + made
+    return few(photos, parts.train[: len(parts.train) - len(made)], config.labelled_photos, config.seed) + made
 
 
 def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int, teacher: Teacher) -> RunRecorder:
@@ -276,7 +279,7 @@ def _fit(
     logs = recorder.folder / "tensorboard"
     shown = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
     images, truth = (part[shown[2] > 0] for part in shown[:2])
-    with workers.strategy.scope():
+    with workers.strategy.scope(), cli.drawing():
         recorder.model.fit(
             workers.batches(train),
             validation_data=workers.batches(val.repeat()),

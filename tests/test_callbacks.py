@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+
 import keras
 import numpy as np
 import pytest
@@ -207,6 +209,35 @@ def test_a_checkpoint_of_another_network_is_an_error(tmp_path):
     recorder(tmp_path).on_epoch_end(0, {"val_miou": 0.5})
     with pytest.raises(InputError, match=r"checkpoint\.npz is of another network"):
         recorder(tmp_path, network(width=4)).restore()
+
+
+def archive(**arrays: object) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-1],
+        lambda data: b"\x89PNG" * 500,
+        lambda data: data.replace(b"NUMPY", b"NUMQY"),
+        lambda data: archive(a=1),
+        lambda data: archive(record="[]"),
+        lambda data: archive(record="{"),
+        lambda data: archive(record='{"rows": []}'),
+        lambda data: archive(record=np.array({"rows": []}, object)),
+    ],
+)
+def test_a_damaged_checkpoint_is_an_error_that_names_it(tmp_path, damage):
+    recorder(tmp_path).on_epoch_end(0, {"val_miou": 0.5})
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"^\S+/checkpoint\.npz is damaged or of another kind: .+$"):
+        recorder(tmp_path).restore()
 
 
 def test_pictures_are_written_every_few_epochs(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -221,6 +222,46 @@ def test_what_a_run_that_goes_on_must_share():
     assert shared != decisive(Config(image_size=401).to_json())
 
 
+def test_what_an_earlier_version_called_otherwise_is_understood(file) -> None:
+    now = Config(labelled_photos=5).to_json()
+    before = {("labels" if name == "labelled_photos" else name): value for name, value in now.items()}
+    assert Config.from_args(["--config", file({"settings": before})]) == Config(labelled_photos=5)
+    assert decisive(before) == decisive(now)
+
+
+def test_null_in_the_file_is_none_whatever_the_environment_says(file, monkeypatch) -> None:
+    monkeypatch.setenv("SM_MODEL_DIR", "/opt/ml/model")
+    assert Config.from_args([]).export_dir == Path("/opt/ml/model")
+    assert Config.from_args(["--config", file({"export_dir": None})]).export_dir is None
+    fold = dataclasses.replace(Config(folds=2, fold=0), export_dir=None)
+    assert Config.from_args(["--config", file(fold.to_json())]) == fold
+
+
+@pytest.mark.parametrize("name", ["epochs", "data_dir", "model_dir", "resume", "fold", "split"])
+def test_null_for_what_is_never_none_is_an_error(file, name) -> None:
+    with pytest.raises(InputError, match=rf"settings\.json: {name} is null, expected a value"):
+        Config.from_args(["--config", file({name: None})])
+
+
+def test_a_value_of_the_file_is_no_flag(file) -> None:
+    assert Config.from_args(["--config", file({"output_dir": "--resume"})]) == Config(output_dir=Path("--resume"))
+
+
+def test_help_has_a_group_for_each_kind_of_setting(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        Config.from_args(["--help"])
+    _, *parts = re.split(r"(?m)^\W*(\w+) options\W*$", capsys.readouterr().out)
+    boxes = dict(zip(parts[::2], parts[1::2], strict=True))
+    groups = {name: set(re.findall(r"(?m)^\W*--(\w+)[ ,]", box)) for name, box in boxes.items()}
+    assert {"data_dir", "labelled_photos", "split"} <= groups["data"]
+    assert {"encoder", "image_size", "init"} <= groups["network"]
+    assert {"epochs", "learning_rate", "seed"} <= groups["training"]
+    assert {"output_dir", "resume", "export_dir"} <= groups["output"]
+    assert groups["machine"] == {"precision", "cache", "distribution", "num_gpus"}
+    assert sorted(name for names in groups.values() for name in names) == sorted(FIELDS)
+
+
 def test_help_tells_of_every_setting(capsys):
     with pytest.raises(SystemExit) as exit:
         Config.from_args(["--help"])
@@ -284,6 +325,6 @@ def test_a_mistake_in_the_program_is_not_hidden():
 
 def test_what_an_earlier_version_did_not_have_was_as_the_default_is() -> None:
     now = Config(epochs=3).to_json()
-    before = {name: value for name, value in now.items() if name != "labels"}
+    before = {name: value for name, value in now.items() if name != "labelled_photos"}
     assert decisive(before) == decisive(now)
-    assert decisive(before) != decisive(Config(epochs=3, labels=5).to_json())
+    assert decisive(before) != decisive(Config(epochs=3, labelled_photos=5).to_json())

@@ -112,6 +112,19 @@ def test_the_folds_that_are_left_are_trained_and_one_that_fails_stops_the_rest(d
         crossvalidation.run(dataclasses.replace(config, output_dir=tmp_path / "new", data_dir=tmp_path / "gone"))
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "config.json"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"pooled": 3, "settings": 3}'])
+def test_a_damaged_fold_is_an_error_that_names_the_file(tmp_path, name, text):
+    config = Config(output_dir=tmp_path, folds=2, split="random", resume=True)
+    for fold in range(2):
+        done(dataclasses.replace(config, fold=fold), 0.5)
+    (tmp_path / "fold1" / name).write_text(text)
+    with pytest.raises(
+        InputError, match=rf"^\S+/fold1/{name} (is damaged or of another kind|cannot be read as JSON): "
+    ):
+        crossvalidation._tell(config)
+
+
 @pytest.mark.parametrize("changed", [{"folds": 5}, {"epochs": 3}, {"seed": 1}, {"split_seed": 1}])
 def test_a_fold_of_other_settings_is_not_done(data_dir, tmp_path, begun, changed):
     config = Config(data_dir=data_dir, output_dir=tmp_path, folds=3, resume=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +126,66 @@ def test_load_takes_the_run_folder_and_those_in_it(run_dir: Path, below: str) ->
 def test_load_says_what_it_expected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no model: expected a run folder with saved_model/1/"):
         eggseg.load(tmp_path)
+
+
+def flipped(data: bytes) -> bytes:
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 255]) + data[len(data) // 2 + 1 :]
+
+
+DAMAGE = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "of another kind": lambda data: b"\x89PNG" * 500,
+    "gone": None,
+}
+FILES = ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, damage) for name in FILES for damage in DAMAGE.values() if (name, damage) != (FILES[0], None)),
+        (FILES[2], flipped),
+        *(("assets/eggseg.json", DAMAGE[kind]) for kind in ("empty", "cut", "of another kind")),
+        *(
+            ("assets/eggseg.json", lambda _, text=text: text)
+            for text in (b"{}", b"[]", b"null", b'{"classes": 3, "settings": {}}', b'{"classes": [], "settings": {}}')
+        ),
+        ("assets/eggseg.json", lambda data: data.replace(b'"settings"', b'"set"')),
+        ("assets/eggseg.json", lambda data: data.replace(b'"settings": {', b'"settings": 3, "more": {')),
+    ],
+)
+def test_a_damaged_model_is_an_error_that_names_the_file(run_dir: Path, tmp_path: Path, name: str, damage) -> None:
+    folder = shutil.copytree(run_dir / "saved_model" / "1", tmp_path / "1")
+    if damage:
+        (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    else:
+        (folder / name).unlink()
+    with pytest.raises(InputError, match=re.escape(name)) as error:
+        eggseg.load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_that_is_none_of_eggseg_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "1" / "assets").mkdir(parents=True)
+    module = tf.Module()
+    module.double = tf.function(lambda x: 2 * x, input_signature=[tf.TensorSpec((), tf.float32)])
+    tf.saved_model.save(module, str(tmp_path / "1"), signatures={"serving_default": module.double})
+    record = {"classes": EGGS_AND_PANS.to_json(), "settings": {}}
+    (tmp_path / "1" / "assets" / "eggseg.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"1/saved_model\.pb is damaged or of another kind"):
+        eggseg.load(tmp_path)
+
+
+def test_a_command_tells_of_a_damaged_model_in_a_line(run_dir, tmp_path, capsys) -> None:
+    folder = shutil.copytree(run_dir / "saved_model" / "1", tmp_path / "1")
+    (folder / "saved_model.pb").write_bytes(b"")
+    (tmp_path / "photo.jpg").write_bytes(jpeg((9, 9)))
+    args = [str(tmp_path / "photo.jpg"), "--model", str(tmp_path), "--output_dir", str(tmp_path / "out")]
+    assert predict.main(args) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {folder / 'saved_model.pb'} is damaged or of another kind")
+    assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_masks_that_were_stopped_are_made_whole_and_are_of_one_model(data_dir, u
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(data_dir, unlabeled, tmp_path, method, monkeypatch):
     from eggseg.callbacks import RunRecorder
 
-    whole = command(data_dir, tmp_path / "whole", method, "--labels", "5")
+    whole = command(data_dir, tmp_path / "whole", method, "--labelled_photos", "5")
     assert gan.main(whole) == 0
     ended = RunRecorder.on_epoch_end
 
@@ -97,14 +97,14 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(data_dir, unlabeled, tm
             raise KeyboardInterrupt
 
     monkeypatch.setattr(RunRecorder, "on_epoch_end", stops)
-    assert gan.main(command(data_dir, tmp_path / "parts", method, "--labels", "5")) == 130
+    assert gan.main(command(data_dir, tmp_path / "parts", method, "--labelled_photos", "5")) == 130
     monkeypatch.undo()
-    assert gan.main([*command(data_dir, tmp_path / "parts", method, "--labels", "5"), "--resume"]) == 0
+    assert gan.main([*command(data_dir, tmp_path / "parts", method, "--labelled_photos", "5"), "--resume"]) == 0
     assert figures(tmp_path / "parts") == figures(tmp_path / "whole")
 
 
 def test_masks_that_are_not_to_be_seen_are_not(data_dir, tmp_path):
-    args = ("fixmatch", "--labels", "5", "--trust", "0")
+    args = ("fixmatch", "--labelled_photos", "5", "--trust", "0")
     assert gan.main(command(data_dir, tmp_path / "run", *args)) == 0
     split = json.loads((tmp_path / "run" / "config.json").read_text())["split"]
     other = shutil.copytree(data_dir, tmp_path / "other")
@@ -126,25 +126,25 @@ def test_a_run_does_not_go_on_with_other_photos_without_masks(data_dir, unlabele
 
 
 def test_an_ordinary_training_does_not_go_on_with_such_a_run(data_dir, tmp_path, capsys):
-    args = command(data_dir, tmp_path, "fixmatch", "--labels", "5", "--epochs", "1")
+    args = command(data_dir, tmp_path, "fixmatch", "--labelled_photos", "5", "--epochs", "1")
     assert gan.main(args) == 0
-    plain = ["--data_dir", str(data_dir), "--output_dir", str(tmp_path), *SMALL, "--epochs", "1", "--labels", "5"]
-    assert train.main([*plain, "--resume"]) == 2
+    plain = ["--data_dir", str(data_dir), "--output_dir", str(tmp_path), *SMALL, "--epochs", "1"]
+    assert train.main([*plain, "--labelled_photos", "5", "--resume"]) == 2
     assert "--method was fixmatch, is None" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "--unlabeled_dir is None, expected a folder, or some --labels"),
-        (["--labels", "5", "--trust", "2"], "--trust is 2.0, expected 0 to 1"),
-        (["--labels", "5", "--folds", "5"], "--fold is all, expected one of the --folds"),
+        ([], "--unlabeled_dir is None, expected a folder, or some --labelled_photos"),
+        (["--labelled_photos", "5", "--trust", "2"], "--trust is 2.0, expected 0 to 1"),
+        (["--labelled_photos", "5", "--folds", "5"], "--fold is all, expected one of the --folds"),
         (
-            ["--labels", "12"],
-            "no photo is without its mask: expected an --unlabeled_dir with others, or fewer --labels",
+            ["--labelled_photos", "12"],
+            "no photo is without its mask: expected an --unlabeled_dir with others, or fewer --labelled_photos",
         ),
         (["--unlabeled_dir", "nowhere"], "nowhere is not there: expected a folder of photos, or one with images/"),
-        (["--labels", "50"], "--labels is 50, expected at most the 12 photos that are trained on"),
+        (["--labelled_photos", "50"], "--labelled_photos is 50, expected at most the 12 photos that are trained on"),
     ],
 )
 def test_what_cannot_be_is_one_clear_error(data_dir, tmp_path, args, message, capsys):
@@ -220,7 +220,7 @@ def test_masks_are_drawn_to_what_the_judge_takes_for_true(known):
 
 
 def test_photos_that_are_to_cover_each_other_are_two_on_each_device(data_dir, tmp_path, capsys):
-    args = command(data_dir, tmp_path / "run", "fixmatch", "--labels", "5", "--batch_size", "1")
+    args = command(data_dir, tmp_path / "run", "fixmatch", "--labelled_photos", "5", "--batch_size", "1")
     assert gan.main(args) == 2
     assert "--batch_size is 1, expected at least 2: on each device photos cover parts" in capsys.readouterr().err
 

@@ -155,7 +155,9 @@ def test_one_session_cannot_be_split_by_session():
 def test_a_few_are_spread_over_all(photos, count, seed):
     indices = list(range(len(photos)))
     if count > len(indices):
-        with pytest.raises(InputError, match=f"--labels is {count}, expected at most the {len(indices)} photos"):
+        with pytest.raises(
+            InputError, match=f"--labelled_photos is {count}, expected at most the {len(indices)} photos"
+        ):
             few(photos, indices, count, seed)
         return
     try:

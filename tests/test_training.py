@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -19,7 +20,9 @@ import pytest
 from conftest import SMALL, draw
 from PIL import Image
 
-from eggseg import callbacks, export, shares, train
+from eggseg import callbacks, export, learning, shares, train
+from eggseg.errors import InputError
+from eggseg.model import unet
 
 
 def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
@@ -375,8 +378,18 @@ def test_overwriting_with_bad_data_loses_nothing(
 def test_a_run_can_learn_from_few_of_the_masks(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(command(data_dir, tmp_path, "--epochs", "1", "--labels", "5")) == 0
+    assert train.main(command(data_dir, tmp_path, "--epochs", "1", "--labelled_photos", "5")) == 0
     split = json.loads((tmp_path / "config.json").read_text())["split"]
     assert len(split["labelled"]) == 5
     assert set(split["labelled"]) <= set(split["train"])
     assert "training on 5 photos" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:2000], lambda data: b"\x89PNG" * 500])
+def test_damaged_weights_are_an_error_that_names_them(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    model = unet(16, 3, base_filters=2, depth=1)
+    path = tmp_path / "averaged.weights.h5"
+    model.save_weights(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"^--init \S+/averaged\.weights\.h5 does not fit this network: .+$"):
+        learning.load(model, path)

@@ -16,7 +16,7 @@ from eggseg.callbacks import AVERAGED
 from eggseg.classes import ClassTable
 from eggseg.config import CONFIG, NETWORK, Config
 from eggseg.errors import InputError
-from eggseg.files import read_json
+from eggseg.files import parsing, read_json
 from eggseg.labelfree import weights as weights_of_sam
 from eggseg.labelfree.segment_anything import SegmentAnything
 
@@ -73,9 +73,12 @@ def _of_run(run: Path, size: int) -> keras.Model:
     record = read_json(run / CONFIG)
     if "settings" not in record:
         raise InputError(f"--features {run} holds something else than a run of eggseg.train: expected one")
-    chosen = {name: record["settings"][name] for name in NETWORK} | {"image_size": size}
-    network = learning.network(Config(**chosen), ClassTable.from_json(record["classes"]))
-    network.load_weights(run / AVERAGED)
+    with parsing(run / CONFIG):
+        config = Config(**{name: record["settings"][name] for name in NETWORK} | {"image_size": size})
+        classes = ClassTable.from_json(record["classes"])
+    network = learning.network(config, classes)
+    with parsing(run / AVERAGED):
+        network.load_weights(run / AVERAGED)
     joins = [layer for layer in network.layers if layer.name.startswith("join")]
     bottom = network.get_layer(f"up{len(joins) - 1}").input
     return _chosen(network.input, [*(layer.input[0] for layer in joins), bottom], size)

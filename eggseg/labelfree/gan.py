@@ -13,13 +13,8 @@ from eggseg.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(Config):
-    """Train a U-Net on photos with masks and photos without, then write masks for those without.
-
-    The masks of UNLABELED_DIR lie in OUTPUT_DIR/pseudo, which `eggseg.train --pseudo` learns from. Of DATA_DIR, the
-    training photos that --labels leaves out are learned from without their masks. All other settings are those of
-    eggseg.train.
-    """
+class Unlabelled(cli.Group):
+    """What is learned from photos without masks."""
 
     unlabeled_dir: Path | None = None
     """Photos without masks: a folder of them, or one with images/. Held in memory, 4 bytes a pixel of --image_size."""
@@ -34,13 +29,23 @@ class Settings(Config):
     unlabeled_from: float = 0.2
     """Share of the steps after which photos without masks begin to count."""
 
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Unlabelled, Config):
+    """Train a U-Net on photos with masks and photos without, then write masks for those without.
+
+    The masks of UNLABELED_DIR lie in OUTPUT_DIR/pseudo, which `eggseg.train --pseudo` learns from. Of DATA_DIR, the
+    training photos that --labelled_photos leaves out are learned from without their masks. All other settings are
+    those of eggseg.train.
+    """
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, holds, expected in (
             ("trust", self.trust is None or 0 <= self.trust <= 1, "0 to 1"),
             ("unlabeled_weight", self.unlabeled_weight is None or self.unlabeled_weight >= 0, "at least 0"),
             ("unlabeled_from", 0 <= self.unlabeled_from <= 1, "0 to 1"),
-            ("unlabeled_dir", bool(self.unlabeled_dir or self.labels), "a folder, or some --labels"),
+            ("unlabeled_dir", bool(self.unlabeled_dir or self.labelled_photos), "a folder, or some --labelled_photos"),
             ("scenes", not self.scenes, "0: made-up scenes all have masks"),
             ("keep", not self.folds or self.keep == "last", "last, with --folds: a fold would choose its own epoch"),
             ("fold", not self.folds or self.fold != "all", "one of the --folds"),

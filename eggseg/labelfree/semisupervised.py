@@ -54,7 +54,9 @@ class SemiSupervised:
 
     def prepare(self, squares: Squares, others: Sequence[int]) -> None:
         if not others and not self.more:
-            raise InputError("no photo is without its mask: expected an --unlabeled_dir with others, or fewer --labels")
+            raise InputError(
+                "no photo is without its mask: expected an --unlabeled_dir with others, or fewer --labelled_photos"
+            )
 
         def hidden(index: int) -> np.ndarray:
             width, height = squares.photos[index].size

@@ -49,7 +49,8 @@ def pack(settings: Settings) -> int:
             raise InputError(f"{settings.run} began with {start.output_dir}, which saw more than made-up scenes")
     found = pairs.find(settings.data_dir)
     network = learning.network(config, EGGS_AND_PANS)
-    network.load_weights(settings.run / AVERAGED)
+    with files.parsing(settings.run / AVERAGED):
+        network.load_weights(settings.run / AVERAGED)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **pretrained.pack(network))
     chosen = {name: getattr(config, name) for name in NETWORK}

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from rich.progress import track
 
-from eggseg import pictures
+from eggseg import cli, pictures
 from eggseg.errors import InputError
 from eggseg.files import inside, write_bytes
 
@@ -28,7 +28,8 @@ def write(name: str, folder: Path, data_dir: Path | None = None) -> Path:
     name, _, part = name.partition(":")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-        builder.download_and_prepare()
+        with cli.drawing():
+            builder.download_and_prepare()
         examples = builder.as_dataset(split=part or "all", shuffle_files=False)
     except (tfds.core.DatasetNotFoundError, AssertionError, ValueError, OSError, KeyError) as error:
         raise InputError(
