@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-PNG, GIF, BMP = b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM"
+from eggseg.orientation import MOST_PARTS, PNG
+
+GIF, BMP = b"GIF8", b"BM"
 
 _EXTENSION, _FRAME = 0x21, 0x2C
 """What blocks of a GIF begin with."""
-
-MOST_PARTS = 512
-"""Parts of a file, whose number it can claim to be anything, that are looked at: no file makes a search long."""
 
 
 def number(head: tf.Tensor, offset: tf.Tensor | int, count: int, little: tf.Tensor | bool = False) -> tf.Tensor:

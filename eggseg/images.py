@@ -7,7 +7,8 @@ import functools
 import tensorflow as tf
 
 from eggseg import exif, png
-from eggseg.headers import BMP, GIF, PNG, begins, gif_frame, number, shape
+from eggseg.headers import BMP, GIF, begins, gif_frame, number, shape
+from eggseg.orientation import PNG
 from eggseg.pictures import MAX_PIXELS
 
 RATIOS = (1, 2, 4, 8)

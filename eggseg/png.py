@@ -5,7 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eggseg import exif
-from eggseg.headers import MOST_PARTS, number
+from eggseg.headers import number
+from eggseg.orientation import MOST_PARTS
 
 _WITH_ALPHA = (4, 6)
 """Colour types of grey and of RGB with alpha; other types may name a transparent colour in a chunk tRNS."""
@@ -28,7 +29,8 @@ def decode(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         ],
         default=lambda: tf.io.decode_png(data, channels=3),
     )
-    return pixels, tf.cond(turn > 0, lambda: exif.in_block(head[turn:]), lambda: tf.constant(1))
+    size = number(head, tf.maximum(turn - 8, 0), 4)
+    return pixels, tf.cond(turn > 0, lambda: exif.in_block(head[turn : turn + size]), lambda: tf.constant(1))
 
 
 def _chunks(head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
