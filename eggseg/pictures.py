@@ -91,14 +91,27 @@ def bare_png(data: bytes) -> bytes:
 
     Decoders differ in which faults of the other chunks they forgive.
     """
-    view = memoryview(data)
-
-    def is_needed(name: bytes, start: int, end: int) -> bool:
+    kept, view, sizes = [memoryview(orientation.PNG)], memoryview(data), dict[bytes, int]()
+    for name, start, end in orientation.chunks(data):
         is_ancillary = name.isalpha() and name[:1].islower()
-        return not is_ancillary or (name == b"tRNS" and _is_sound(data[start:end]))
+        if not is_ancillary or (name == b"tRNS" and _makes_transparent(data, start, end, sizes)):
+            kept.append(view[start:end])
+            sizes[name] = end - start - 12
+    return b"".join(kept)
 
-    kept = [view[start:end] for name, start, end in orientation.chunks(data) if is_needed(name, start, end)]
-    return b"".join([orientation.PNG, *kept])
+
+def _makes_transparent(data: bytes, start: int, end: int, before: dict[bytes, int]) -> bool:
+    """Whether decoders heed the chunk tRNS there: the first before the pixels, of the right checksum and size.
+
+    `before` are the sizes of the chunks that come before it.
+    """
+    grey, rgb, palette = b"\0", b"\2", b"\3"
+    fitting = {grey: (2,), rgb: (6,), palette: range(1, before.get(b"PLTE", 0) // 3 + 1)}
+    return (
+        not before.keys() & {b"IDAT", b"tRNS"}
+        and end - start - 12 in fitting.get(data[25:26], ())
+        and zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+    )
 
 
 def fault(path: Path, error: PictureError | OSError) -> str:
@@ -213,11 +226,6 @@ def _bare(stream: BinaryIO) -> BinaryIO:
     return io.BytesIO(bare_png(stream.read())) if is_png else stream
 
 
-def _is_sound(chunk: bytes) -> bool:
-    """Whether a chunk of a PNG has the checksum that it ends with."""
-    return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
-
-
 def _unidentified(file: Path | BinaryIO) -> str:
     with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as stream:
         stream.seek(0)
@@ -226,7 +234,10 @@ def _unidentified(file: Path | BinaryIO) -> str:
         return "is empty (0 bytes)"
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
         return "is HEIC, which takes an extra: pip install 'eggseg[heif]'"
-    if head.startswith((orientation.PNG, b"\xff\xd8", b"GIF8", b"BM", b"II*\0", b"MM\0*")) or head[8:12] == b"WEBP":
+    if (
+        head.startswith((orientation.PNG, b"\xff\xd8", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*"))
+        or head[8:12] == b"WEBP"
+    ):
         return f"cannot be read: its header is damaged or cut, it begins with {head!r}"
     return f"is no picture: it begins with {head!r}, expected {FORMATS}"
 
