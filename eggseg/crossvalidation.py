@@ -20,6 +20,7 @@ from eggseg import pairs
 from eggseg.config import CONFIG, METRICS, Config, decisive
 from eggseg.errors import InputError
 from eggseg.files import parsing, read_json, write_json
+from eggseg.pairs import Pair
 
 SUMMARY = "folds.json"
 
@@ -82,22 +83,27 @@ def _is_done(config: Config) -> bool:
         return False
     record = read_json(config.run_dir / CONFIG)
     with parsing(config.run_dir / CONFIG):
-        return decisive(record["settings"]) == decisive(config.to_json()) and _is_of_these_data(record, config)
-
-
-def _is_of_these_data(record: dict[str, Any], config: Config) -> bool:
-    """Whether the photos and masks of `config` are those that a run, by its config.json, was given."""
+        was = decisive(record["settings"])
+        used, left_out, fingerprint = {*record["sessions"]}, {*record.get("left_out", ())}, record["fingerprint"]
+    if was != decisive(config.to_json()):
+        return False
     if config.tfds:
-        return True  # which have a name and a version
+        return True  # which has a name and a version
+    found = _pairs(config)
+    if {pair.name for pair in found} != used | left_out:
+        return False
+    return pairs.fingerprint([pair for pair in found if pair.name in used]) == fingerprint
+
+
+def _pairs(config: Config) -> list[Pair]:
+    """All pairs that a run of `config` is given."""
     found, _ = pairs.match(config.data_dir)
     if config.pseudo:
+        # Only now: it takes TensorFlow.
         from eggseg import pseudo
 
         found += pseudo.find(config.pseudo)
-    used = record["sessions"]
-    if {pair.name for pair in found} != {*used, *record.get("left_out", ())}:
-        return False
-    return pairs.fingerprint([pair for pair in found if pair.name in used]) == record["fingerprint"]
+    return found
 
 
 def _train_apart(config: Config) -> None:

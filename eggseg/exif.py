@@ -1,16 +1,21 @@
-"""EXIF orientation inside the graph: TensorFlow's decoders return pixels as stored, however the phone was held."""
+"""`orientation` inside the graph: TensorFlow's decoders return pixels as stored, however the phone was held."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from eggseg.headers import MOST_PARTS, number
-
-HEAD = 1 << 18
-"""How much of a JPEG is searched for the tag, bytes: EXIF comes first, and its segment holds at most 64 KiB."""
-
-_EXIF_SEGMENT, _SCAN_SEGMENT = 0xE1, 0xDA
-_ORIENTATION_TAG, _LONG = 0x0112, 4
+from eggseg.headers import number
+from eggseg.orientation import (
+    EXIF_SEGMENT,
+    HEAD,
+    LONG,
+    MIRRORED,
+    MOST_PARTS,
+    ORIENTATION_TAG,
+    SCAN_SEGMENT,
+    SIDEWAYS,
+    TOP_DOWN,
+)
 
 
 def orientation(data: tf.Tensor) -> tf.Tensor:
@@ -19,10 +24,11 @@ def orientation(data: tf.Tensor) -> tf.Tensor:
     length = tf.size(head, tf.int64)
 
     def is_exif(at: tf.Tensor) -> tf.Tensor:
-        return (number(head, at + 1, 1) == _EXIF_SEGMENT) & (number(head, at + 4, 4) == int.from_bytes(b"Exif", "big"))
+        marker, name = number(head, at, 2), number(head, at + 4, 4)
+        return (marker == 0xFF00 + EXIF_SEGMENT) & (name == int.from_bytes(b"Exif", "big"))
 
     def goes_on(at: tf.Tensor) -> tf.Tensor:
-        is_segment = (number(head, at, 1) == 0xFF) & (number(head, at + 1, 1) != _SCAN_SEGMENT)
+        is_segment = (number(head, at, 1) == 0xFF) & (number(head, at + 1, 1) != SCAN_SEGMENT)
         return (at + 4 < length) & is_segment & ~is_exif(at)
 
     def onward(at: tf.Tensor) -> tuple[tf.Tensor]:
@@ -30,7 +36,7 @@ def orientation(data: tf.Tensor) -> tf.Tensor:
         return (tf.where(fill, at + 1, at + 2 + number(head, at + 2, 2)),)
 
     at = tf.while_loop(goes_on, onward, (tf.constant(2, tf.int64),), maximum_iterations=MOST_PARTS)[0]
-    block = head[at + 10 :]  # past marker (2), length (2) and b"Exif\0\0"
+    block = head[at + 10 : at + 2 + number(head, at + 2, 2)]  # past marker (2), length (2) and b"Exif\0\0"
     return tf.cond(is_exif(at), lambda: in_block(block), lambda: tf.constant(1))
 
 
@@ -40,8 +46,8 @@ def in_block(block: tf.Tensor) -> tf.Tensor:
     little = number(block, 0, 2) == int.from_bytes(b"II", "big")
     directory = number(block, 4, 4, little)
     entries = directory + 2 + 12 * tf.range(tf.minimum(number(block, directory, 2, little), MOST_PARTS))
-    named = tf.boolean_mask(entries, number(block, entries, 2, little) == _ORIENTATION_TAG)
-    is_long = number(block, named + 2, 2, little) == _LONG
+    named = tf.boolean_mask(entries, number(block, entries, 2, little) == ORIENTATION_TAG)
+    is_long = number(block, named + 2, 2, little) == LONG
     values = tf.where(is_long, number(block, named + 8, 4, little), number(block, named + 8, 2, little))
     found = tf.cast(tf.concat([values, [1]], 0)[0], tf.int32)
     return tf.where((found >= 1) & (found <= 8), found, 1)
@@ -50,8 +56,8 @@ def in_block(block: tf.Tensor) -> tf.Tensor:
 def upright(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
     """Turn (h, w, c) pixels as stored upright by their EXIF orientation `tag`, () int32 in 1..8."""
     channels = image.shape[-1]
-    image = tf.cond(tag >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-    flip = tf.stack([tf.reduce_any(tag == [3, 4, 7, 8]), tf.reduce_any(tag == [2, 3, 6, 7])])
+    image = tf.cond(tf.reduce_any(tag == SIDEWAYS), lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    flip = tf.stack([tf.reduce_any(tag == TOP_DOWN), tf.reduce_any(tag == MIRRORED)])
     # Only where there is something to reverse: to reverse along no side is to copy the photo.
     image = tf.cond(tf.reduce_any(flip), lambda: tf.reverse(image, tf.boolean_mask([0, 1], flip)), lambda: image)
     return tf.ensure_shape(image, (None, None, channels))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-PNG, GIF, BMP = b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM"
+from eggseg.orientation import MOST_PARTS, PNG
+
+GIF, BMP = (b"GIF87a", b"GIF89a"), b"BM"
 
 _EXTENSION, _FRAME = 0x21, 0x2C
 """What blocks of a GIF begin with."""
-
-MOST_PARTS = 512
-"""Parts of a file, whose number it can claim to be anything, that are looked at: no file makes a search long."""
 
 
 def number(head: tf.Tensor, offset: tf.Tensor | int, count: int, little: tf.Tensor | bool = False) -> tf.Tensor:
@@ -42,9 +41,9 @@ def gif_frame(data: tf.Tensor) -> tf.Tensor:
     return tf.where(number(head, at, 1) == _FRAME, frame, 0)
 
 
-def begins(data: tf.Tensor, magic: bytes) -> tf.Tensor:
-    """Whether the bytes of a file, () string, begin so."""
-    return tf.strings.substr(data, 0, len(magic)) == magic
+def begins(data: tf.Tensor, *magic: bytes) -> tf.Tensor:
+    """Whether the bytes of a file, () string, begin in one of these ways, all as long."""
+    return tf.reduce_any(tf.strings.substr(data, 0, len(magic[0])) == magic)
 
 
 def shape(data: tf.Tensor) -> tf.Tensor:
@@ -62,7 +61,7 @@ def shape(data: tf.Tensor) -> tf.Tensor:
         [
             (tf.io.is_jpeg(data), lambda: tf.cast(tf.image.extract_jpeg_shape(data)[:2], tf.int64)),
             (begins(data, PNG), lambda: sides(20, 16, 4, little=False)),
-            (begins(data, GIF), lambda: sides(8, 6, 2, little=True)),
+            (begins(data, *GIF), lambda: sides(8, 6, 2, little=True)),
             (begins(data, BMP), bmp),
         ],
         default=lambda: tf.zeros([2], tf.int64),

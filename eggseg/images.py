@@ -7,8 +7,12 @@ import functools
 import tensorflow as tf
 
 from eggseg import exif, png
-from eggseg.headers import BMP, GIF, PNG, begins, gif_frame, number, shape
+from eggseg.headers import BMP, GIF, begins, gif_frame, number, shape
+from eggseg.orientation import PNG
 from eggseg.pictures import MAX_PIXELS
+
+BMP_HEADERS = (40, 52, 56, 64, 108, 124)
+"""Sizes of the headers of a BMP that begin alike, bytes."""
 
 RATIOS = (1, 2, 4, 8)
 """By how much the sides of a JPEG can be divided in decoding, which then leaves out much of the work."""
@@ -42,7 +46,7 @@ def decode_turned(
         [
             (tf.io.is_jpeg(data), lambda: (_jpeg(data, side), exif.orientation(data))),
             (begins(data, PNG), lambda: png.decode(data)),
-            (begins(data, GIF), lambda: (_gif(data, stored), tf.constant(1))),
+            (begins(data, *GIF), lambda: (_gif(data, stored), tf.constant(1))),
             (begins(data, BMP), lambda: (_bmp(data), tf.constant(1))),
         ],
         default=lambda: (_refused(), tf.constant(1)),
@@ -75,8 +79,9 @@ def _gif(data: tf.Tensor, stored: tf.Tensor) -> tf.Tensor:
 def _bmp(data: tf.Tensor) -> tf.Tensor:
     head = tf.io.decode_raw(tf.strings.substr(data, 0, 34) + bytes(34), tf.uint8)
     bits, compression = number(head, 28, 2, little=True), number(head, 30, 4, little=True)
-    # Those of 8 bits have a palette, which the decoder takes for grey.
-    plain = (bits == 24) & (compression == 0)
+    # Those of 8 bits have a palette, which the decoder takes for grey; the oldest header puts the size elsewhere.
+    known = tf.reduce_any(number(head, 14, 4, little=True) == BMP_HEADERS)
+    plain = known & (bits == 24) & (compression == 0)
     with tf.control_dependencies([tf.debugging.Assert(plain, ["BMP of other than 24 plain bits", bits])]):
         return tf.io.decode_bmp(tf.identity(data), channels=3)
 

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from eggseg import labelled, pictures
 from eggseg.classes import VOID, ClassTable
@@ -138,7 +137,7 @@ def _unlike(ids: np.ndarray, others: np.ndarray) -> float:
 
 
 def _file(data: bytes, shape: tuple[int, ...], orientation: int) -> File:
-    with Image.open(io.BytesIO(data)) as picture:
+    with pictures.opened(io.BytesIO(data), pictures.MOST_PIXELS) as picture:
         size = (shape[1], shape[0])
         return File(picture.format or "", picture.mode, size, orientation, hashlib.sha256(data).hexdigest())
 

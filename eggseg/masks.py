@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from eggseg.classes import VOID, ClassTable, code_of_color
-from eggseg.pictures import MAX_PIXELS, PictureError, opened, orientation, rgb
+from eggseg.orientation import upright
+from eggseg.pictures import MAX_PIXELS, PictureError, bare_png, opened, orientation_tag, rgb
 
 COLOR, WIDE = 1 << 8, 1 << 25
 """What is added to a colour where classes are grey values, and to a value of 16 bits that stands for none of 8."""
@@ -50,7 +51,7 @@ def read(data: bytes, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Mask
     1 or 16 bits. Where classes are grey values, a colour is a stray.
     """
     with opened(io.BytesIO(data), max_pixels) as picture:
-        tag = orientation(picture)
+        tag = orientation_tag(picture, data)
         picture.load()
         if picture.format == "TIFF":  # which is upright now
             tag = 1
@@ -69,16 +70,10 @@ def turned(mask: Mask, shape: tuple[int, ...], tag: int) -> tuple[np.ndarray, bo
     orientation and then fits is taken so, one that fits the photo as stored is turned with it. One that fits neither
     comes upright by its own: its size then differs, and the caller names the files.
     """
-    own, with_photo = (_upright(mask.ids, way) for way in (mask.tag, tag))
+    own, with_photo = (upright(mask.ids, way) for way in (mask.tag, tag))
     if own.shape != tuple(shape) and with_photo.shape == tuple(shape):
         return with_photo, True
     return own, False
-
-
-def _upright(ids: np.ndarray, tag: int) -> np.ndarray:
-    """Turn (h, w) as stored upright by its EXIF orientation, 1 to 8."""
-    ids = ids.T if tag >= 5 else ids
-    return ids[:: -1 if tag in (3, 4, 7, 8) else 1, :: -1 if tag in (2, 3, 6, 7) else 1]
 
 
 def _readings(picture: Image.Image, data: bytes, classes: ClassTable) -> Iterator[np.ndarray]:
@@ -101,7 +96,7 @@ def _readings(picture: Image.Image, data: bytes, classes: ClassTable) -> Iterato
 
 def _several_of_16_bits(data: bytes) -> np.ndarray:
     """A PNG of several channels of 16 bits, of which Pillow keeps the upper 8, to (h, w, 3) uint8."""
-    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    stored = cv2.imdecode(np.frombuffer(bare_png(data), np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if stored is None:
         raise PictureError("cannot be read")
     for scale in (257, 256, 1):

@@ -6,16 +6,16 @@ import collections
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 
 from eggseg.errors import InputError, printable
-from eggseg.pictures import SUFFIXES, PictureError, fault, listed, opened
+from eggseg.pictures import SUFFIXES, PictureError, fault, named, opened
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Pair:
-    """A photo and its mask. `name` is the photo's path below the folder of images, with forward slashes."""
+    """A photo and its mask. `name` is what `pictures.name_of` calls the photo below the folder of images."""
 
     name: str
     image: Path
@@ -34,31 +34,48 @@ def match(data_dir: Path) -> tuple[list[Pair], list[str]]:
     """Pair the photos of DATA_DIR/images with the masks of DATA_DIR/masks, sorted by name.
 
     A mask has its photo's own name (`a.jpg`), or that with `.png` added (`a.jpg.png`), or its stem with another ending
-    (`a.png`) where no other photo has that stem. The second list says, a line each, which photos have no mask and which
-    masks no photo. `InputError` where there are no folders or no photos.
+    (`a.png`) where no other photo has that stem. Where that finds none, upper and lower case are one, as long as it is
+    one photo's name alone (`a.jpg` and `A.PNG`). A mask is one photo's at most. The second list says, a line each,
+    which photos have no mask and which masks no photo. `InputError` where there are no folders or no photos, or where
+    two files have one name.
     """
     images, masks = data_dir / "images", data_dir / "masks"
     for folder in (data_dir, images, masks):
         if not folder.is_dir():
             raise InputError(f"{folder} is not there: expected a folder with images/ and masks/")
-    photos = {path.relative_to(images): path for path in listed(images)}
-    labels = {path.relative_to(masks): path for path in listed(masks)}
+    photos, labels = named(images), named(masks)
     if not photos:
         raise InputError(f"{images} holds no photo: expected files that end in {', '.join(SUFFIXES)}")
-    stems = collections.Counter(name.with_suffix("") for name in photos)
-    pairs, missing = [], []
-    for name, photo in photos.items():
-        candidates = [name, name.with_name(name.name + ".png")]
-        if stems[name.with_suffix("")] == 1:
-            candidates += [name.with_suffix(suffix) for suffix in SUFFIXES]
-        found = next((candidate for candidate in candidates if candidate in labels), None)
-        if found is None:
-            missing.append(f"{printable(photo)} has no mask: expected {printable(masks / name)}")
-        else:
-            pairs.append(Pair(name.as_posix(), photo, labels[found]))
-    taken = {pair.mask for pair in pairs}
-    missing += [f"{printable(path)} has no photo in {images}" for path in labels.values() if path not in taken]
-    return sorted(pairs), missing
+    found = _matched(photos, labels)
+    pairs = [Pair(name, path, labels[found[name]]) for name, path in photos.items() if name in found]
+    lonely = {path: masks / path.relative_to(images) for name, path in photos.items() if name not in found}
+    missing = [f"{printable(path)} has no mask: expected {printable(mask)}" for path, mask in lonely.items()]
+    taken = set(found.values())
+    missing += [f"{printable(path)} has no photo in {images}" for name, path in labels.items() if name not in taken]
+    return pairs, missing
+
+
+def _matched(photos: Collection[str], masks: Collection[str]) -> dict[str, str]:
+    """The names of the masks by those of their photos."""
+    found: dict[str, str] = {}
+    for alike in (str, str.casefold):
+        for of_photo, of_mask in ((str, str), (str, _without_png), (_stem, _stem)):
+            keys = {name: alike(of_photo(name)) for name in photos}
+            photos_of = collections.Counter(keys.values())
+            taken = set(found.values())
+            free = {alike(of_mask(name)): name for name in sorted(masks, reverse=True) if name not in taken}
+            for name, key in keys.items():
+                if name not in found and photos_of[key] == 1 and key in free:
+                    found[name] = free[key]
+    return found
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _without_png(name: str) -> str:
+    return _stem(name) if name.lower().endswith(".png") else name
 
 
 def mismatch(pair: Pair, photo: Sequence[int], mask: Sequence[int]) -> str:

@@ -10,14 +10,17 @@ import functools
 import importlib
 import io
 import os
+import unicodedata
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
-from eggseg.errors import printable
+from eggseg import orientation
+from eggseg.errors import InputError, printable
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -26,6 +29,12 @@ SUFFIXES = (
 """The endings of file names, in lower case, that are taken for pictures."""
 
 FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"
+
+KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
+"""What Pillow calls them. It knows many more, and starts a PostScript interpreter for one: no other is ever tried."""
+
+HEIF = "HEIF"
+"""What `pillow_heif` adds to them."""
 
 MAX_PIXELS = 80_000_000
 """Pixels of the largest picture that is decoded, where nobody says otherwise."""
@@ -45,16 +54,24 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, int]:
     pixels that `images.decode` gives for the formats that it knows. `PictureError` where that cannot be.
     """
     with opened(io.BytesIO(data), max_pixels) as picture:
-        tag = orientation(picture)
-        return rgb(ImageOps.exif_transpose(picture)), tag
+        tag = orientation_tag(picture, data)
+        picture.load()
+        pixels = rgb(picture)
+        turn = 1 if picture.format == "TIFF" else tag  # which Pillow itself turns as it loads
+    return np.ascontiguousarray(orientation.upright(pixels, turn)), tag
 
 
 @contextlib.contextmanager
 def opened(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """A picture of which the header alone was read; `PictureError` if that fails, or what is done with it."""
-    _register_heif()
+    """A picture of which the header alone was read; `PictureError` if that fails, or what is done with it.
+
+    Damage that the graph's decoder passes over, such as a wrong checksum of a PNG's text, is passed over here too.
+    """
     try:
-        with Image.open(file) as picture:
+        with (
+            file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as stream,
+            Image.open(_bare(stream), formats=_kinds()) as picture,
+        ):
             width, height = picture.size
             if width * height > max_pixels:
                 raise PictureError(f"is {width}x{height}, expected at most {max_pixels} pixels (--max_pixels)")
@@ -69,24 +86,92 @@ def opened(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
         raise PictureError(f"cannot be read: {error}") from error
 
 
+def bare_png(data: bytes) -> bytes:
+    """A PNG with nothing but what its pixels need: the critical chunks, and tRNS if it is sound.
+
+    Decoders differ in which faults of the other chunks they forgive.
+    """
+    kept, view, sizes = [memoryview(orientation.PNG)], memoryview(data), dict[bytes, int]()
+    for name, start, end in orientation.chunks(data):
+        is_ancillary = name.isalpha() and name[:1].islower()
+        if not is_ancillary or (name == b"tRNS" and _makes_transparent(data, start, end, sizes)):
+            kept.append(view[start:end])
+            sizes[name] = end - start - 12
+    return b"".join(kept)
+
+
+def _makes_transparent(data: bytes, start: int, end: int, before: dict[bytes, int]) -> bool:
+    """Whether decoders heed the chunk tRNS there: the first before the pixels, of the right checksum and size.
+
+    `before` are the sizes of the chunks that come before it.
+    """
+    grey, rgb, palette = b"\0", b"\2", b"\3"
+    fitting = {grey: (2,), rgb: (6,), palette: range(1, before.get(b"PLTE", 0) // 3 + 1)}
+    return (
+        not before.keys() & {b"IDAT", b"tRNS"}
+        and end - start - 12 in fitting.get(data[25:26], ())
+        and zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+    )
+
+
 def fault(path: Path, error: PictureError | OSError) -> str:
     """What is wrong with a file, in a line."""
     return f"{printable(path)}: {error.strerror}" if isinstance(error, OSError) else f"{printable(path)} {error}"
 
 
-def listed(folder: Path) -> list[Path]:
-    """All pictures below `folder` by the ending of their names, sorted.
+def named(folder: Path) -> dict[str, Path]:
+    """The pictures of `listed` by their names, sorted; `InputError` where two have one name."""
+    found: dict[str, Path] = {}
+    for path in listed(folder):
+        name = name_of(path, folder)
+        if name in found:
+            forms = f"{found[name].name!a} and {path.name!a}"
+            raise InputError(f"{printable(path)} is there twice, its name in two forms of Unicode: {forms}: rename one")
+        found[name] = path
+    return dict(sorted(found.items()))
 
-    Hidden files and folders are passed over, and so are links to folders, which may lead in a circle, and pipes and
-    devices, from which one reads for ever.
+
+def name_of(path: Path, folder: Path) -> str:
+    """What a picture is called: its path below `folder`, with forward slashes, in Unicode's composed form (NFC).
+
+    Some systems store names decomposed (NFD): of one name, seen with the eyes, there is one photo.
     """
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        pictures = (Path(root, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
-        # A link that leads nowhere is listed, so that somebody is told of it.
-        found += [path for path in pictures if path.is_file() or not path.exists()]
+    return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+
+
+def listed(folder: Path) -> list[Path]:
+    """All pictures below `folder` by the ending of their names, sorted; `InputError` where a folder cannot be read.
+
+    Links to folders are followed. A folder to which several lead is listed once, where it is by itself or else by the
+    first link, and one above the link, which leads in a circle, is passed over. So are hidden files and folders, and
+    pipes and devices, from which one reads for ever. A link that leads nowhere is listed whatever its ending, so that
+    somebody is told of it: it may have been a folder of photos.
+    """
+    found, seen, links = [], set[str](), [folder]
+    while links:
+        for root, folders, names in os.walk(links.pop(0), onerror=_refuse_unreadable):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            place = os.path.realpath(root)
+            if place in seen:
+                folders.clear()
+                continue
+            seen.add(place)
+            linked = [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
+            links += [link for link in linked if not Path(place).is_relative_to(os.path.realpath(link))]
+            paths = [Path(root, name) for name in names if not name.startswith(".")]
+            found += [path for path in paths if _is_picture(path)]
     return sorted(found)
+
+
+def _is_picture(path: Path) -> bool:
+    if path.name.lower().endswith(SUFFIXES) and path.is_file():
+        return True
+    return path.is_symlink() and not path.exists()
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise InputError(f"{printable(error.filename)} cannot be listed: {error.strerror}")
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -105,17 +190,19 @@ def shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(picture.resize(size, how))
 
 
-def orientation(picture: Image.Image) -> int:
-    """EXIF orientation of a picture that is not loaded yet, 1 to 8; 1 where there is none.
+def orientation_tag(picture: Image.Image, data: bytes) -> int:
+    """EXIF orientation of a picture that is not loaded yet, 1 to 8, `data` its bytes; 1 where there is none.
 
     Of JPEG and PNG it is what the graph reads: EXIF before the pixels, and no other metadata.
     """
-    exif = picture.getexif()
-    if picture.format in ("JPEG", "PNG"):
-        exif = Image.Exif()
-        exif.load(picture.info.get("exif", b""))
-    tag = exif.get(ExifTags.Base.Orientation, 1)
-    return tag if tag in range(1, 9) else 1
+    if picture.format == "PNG":
+        return orientation.of_png(data)
+    if picture.format in ("JPEG", "MPO"):
+        return orientation.of_jpeg(data)
+    if picture.format == "TIFF":
+        tag = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        return tag if tag in range(1, 9) else 1
+    return orientation.in_block((picture.info.get("exif") or b"").removeprefix(b"Exif\0\0"))
 
 
 def rgb(picture: Image.Image) -> np.ndarray:
@@ -131,19 +218,35 @@ def rgb(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture.convert("RGB"))
 
 
+def _bare(stream: BinaryIO) -> BinaryIO:
+    """A file as Pillow is given it."""
+    stream.seek(0)
+    is_png = stream.read(len(orientation.PNG)) == orientation.PNG
+    stream.seek(0)
+    return io.BytesIO(bare_png(stream.read())) if is_png else stream
+
+
 def _unidentified(file: Path | BinaryIO) -> str:
-    with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as opened_file:
-        opened_file.seek(0)
-        head = opened_file.read(16)
+    with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as stream:
+        stream.seek(0)
+        head = stream.read(16)
     if not head:
         return "is empty (0 bytes)"
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
         return "is HEIC, which takes an extra: pip install 'eggseg[heif]'"
+    if (
+        head.startswith((orientation.PNG, b"\xff\xd8", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*"))
+        or head[8:12] == b"WEBP"
+    ):
+        return f"cannot be read: its header is damaged or cut, it begins with {head!r}"
     return f"is no picture: it begins with {head!r}, expected {FORMATS}"
 
 
 @functools.cache
-def _register_heif() -> None:
-    """Let Pillow read HEIC where the extra `heif` is installed."""
-    with contextlib.suppress(ImportError):
+def _kinds() -> tuple[str, ...]:
+    """`KINDS`, and HEIC where the extra `heif` is installed."""
+    try:
         importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return KINDS
+    return (*KINDS, HEIF)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eggseg import exif
-from eggseg.headers import MOST_PARTS, number
+from eggseg.headers import number
+from eggseg.orientation import MOST_PARTS
 
 _WITH_ALPHA = (4, 6)
 """Colour types of grey and of RGB with alpha; other types may name a transparent colour in a chunk tRNS."""
@@ -24,11 +25,12 @@ def decode(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     pixels = tf.case(
         [
             (number(head, 24, 1) == 16, lambda: _on_black(_of_16_bits(data))),
-            (alpha, lambda: _on_black(tf.io.decode_png(data, channels=4))),
+            (alpha, lambda: _transparent(data, number(head, 24, 1))),
         ],
         default=lambda: tf.io.decode_png(data, channels=3),
     )
-    return pixels, tf.cond(turn > 0, lambda: exif.in_block(head[turn:]), lambda: tf.constant(1))
+    size = number(head, tf.maximum(turn - 8, 0), 4)
+    return pixels, tf.cond(turn > 0, lambda: exif.in_block(head[turn : turn + size]), lambda: tf.constant(1))
 
 
 def _chunks(head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -52,6 +54,15 @@ def _chunks(head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     zero = tf.constant(0, tf.int64)
     start = tf.constant(8, tf.int64)  # past the signature
     return tf.while_loop(goes_on, onward, (start, zero, zero), maximum_iterations=MOST_PARTS)[1:]
+
+
+def _transparent(data: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
+    """A PNG of `bits` up to 8, () int64, with an alpha or a chunk tRNS, to (h, w, 3) uint8, on black."""
+    pixels = tf.io.decode_png(data, channels=4)
+    # Of a tRNS that is damaged, and does not count, the decoder makes an alpha of the largest value of so many bits.
+    filler = tf.cast(tf.bitwise.left_shift(tf.constant(1, tf.int64), bits) - 1, tf.uint8)
+    is_opaque = tf.reduce_all(pixels[..., 3] == filler)
+    return tf.cond(is_opaque, lambda: pixels[..., :3], lambda: _on_black(pixels))
 
 
 def _of_16_bits(data: tf.Tensor) -> tf.Tensor:

@@ -51,6 +51,25 @@ def chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
+def with_chunks(data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
+    """A PNG with more chunks, before its first of pixels and before its end."""
+    at = data.index(b"IDAT") - 4
+    return data[:at] + before + data[at:-12] + after + data[-12:]
+
+
+def tiff(value: int, order: str = "II", before: int = 0, tag: int = 0x0112) -> bytes:
+    """An EXIF header with one directory: `before` other tags, then the orientation."""
+    e = "<" if order == "II" else ">"
+    others = b"".join(struct.pack(f"{e}HHIHH", 0x0100 + i, 3, 1, 6, 0) for i in range(before))
+    entry = struct.pack(f"{e}HHIHH", tag, 3, 1, value, 0)
+    head = order.encode() + struct.pack(f"{e}HIH", 42, 8, before + 1)
+    return b"Exif\0\0" + head + others + entry + struct.pack(f"{e}I", 0)
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
 def png(values: np.ndarray, depth: int, color: int = 0, *chunks: bytes) -> bytes:
     """A PNG of one channel of so few bits, (h, w) integers, with other chunks before the pixels."""
     height, width = values.shape

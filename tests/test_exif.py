@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
+from formats import segment, tiff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -14,19 +15,6 @@ from eggseg.exif import orientation, upright
 
 BYTES = tf.TensorSpec((), tf.string)
 in_graph = tf.function(orientation, input_signature=[BYTES])
-
-
-def tiff(value: int, order: str = "II", before: int = 0, tag: int = 0x0112) -> bytes:
-    """An EXIF header with one directory: `before` other tags, then the orientation."""
-    e = "<" if order == "II" else ">"
-    others = b"".join(struct.pack(f"{e}HHIHH", 0x0100 + i, 3, 1, 6, 0) for i in range(before))
-    entry = struct.pack(f"{e}HHIHH", tag, 3, 1, value, 0)
-    head = order.encode() + struct.pack(f"{e}HIH", 42, 8, before + 1)
-    return b"Exif\0\0" + head + others + entry + struct.pack(f"{e}I", 0)
-
-
-def segment(marker: int, content: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
 
 
 def jpeg(*segments: bytes, width: int = 5, height: int = 3) -> bytes:

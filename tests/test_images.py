@@ -92,10 +92,13 @@ def test_a_gif_whose_first_frame_is_a_part_of_it_is_refused():
     assert pictures.decode(bytes(data))[0].shape == (30, 40, 3)
 
 
+BITMAP = encoded(photo(), "BMP")
+UNKNOWN = (b"GIF86a" + encoded(photo().quantize(16), "GIF")[6:], BITMAP[:14] + b"\x29" + BITMAP[15:])
+"""A GIF of no known version and a BMP of no known header, which Pillow refuses too."""
 CUT = (encoded(photo(), "JPEG")[:200], encoded(photo(), "PNG")[:60])
 
 
-@pytest.mark.parametrize("data", [b"", b"no picture", b"\xff\xd8", b"BM", b"GIF89a", *CUT])
+@pytest.mark.parametrize("data", [b"", b"no picture", b"\xff\xd8", b"BM", b"GIF89a", *CUT, *UNKNOWN])
 def test_decode_refuses_what_is_no_whole_picture(data):
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode(tf.constant(data))

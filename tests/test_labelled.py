@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from formats import encoded, ramp
+from formats import chunk, encoded, ramp, with_chunks
 from PIL import Image, ImageOps
 
 from eggseg import labelled, squares
@@ -104,6 +104,14 @@ def test_photos_and_masks_that_the_graph_does_not_know_go_through_pillow(tmp_pat
     np.testing.assert_array_equal(read.pixels[0, 8:29, :, :3], ramp())
     np.testing.assert_array_equal(read.pixels[0, 8:29, :, 3], snapped(mask()))
     assert read.labels == (labels,)
+
+
+def test_a_damaged_text_in_a_png_changes_neither_photo_nor_mask(tmp_path):
+    text = chunk(b"tEXt", b"Comment\0eggs")[:-4] + b"\0\0\0\0"
+    photo, labels = (with_chunks(encoded(one, "PNG"), text) for one in (Image.fromarray(ramp()), mask()))
+    both = labelled.read(pair(tmp_path, photo, labels, "a.png"), EGGS_AND_PANS)
+    np.testing.assert_array_equal(both.image, ramp())
+    np.testing.assert_array_equal(both.ids, snapped(mask()))
 
 
 def test_each_file_that_cannot_be_read_is_named(tmp_path):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from formats import by_opencv, encoded
+from formats import by_opencv, chunk, encoded, with_chunks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -169,6 +169,12 @@ def test_its_own_orientation_comes_with_it() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     assert masks.read(encoded(grey(VALUES), "PNG", exif=exif), EGGS_AND_PANS).tag == 6
+
+
+def test_sixteen_bits_in_colour_are_read_past_a_damaged_text() -> None:
+    text = chunk(b"tEXt", b"Comment\0eggs")[:-4] + b"\0\0\0\0"
+    data = with_chunks(by_opencv(np.dstack([WIDE * 257] * 3), ".png"), text)
+    np.testing.assert_array_equal(masks.read(data, EGGS_AND_PANS).ids, IDS)
 
 
 @pytest.mark.parametrize("data", [b"", b"a list", encoded(grey(VALUES), "PNG")[:60]])

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from pathlib import Path
 
 import pytest
+from formats import chunk, encoded, with_chunks
 from PIL import Image
 
 from eggseg import pairs
@@ -37,6 +39,12 @@ def found(folder: Path) -> dict[str, str]:
         ("cam/left/a.jpg", "cam/left/a.png"),
         ("3 (10).jpg", "3 (10).jpg"),
         ("v1.2.jpg", "v1.2.png"),
+        ("a.jpg", "a.PNG"),
+        ("a.jpg", "a.JPG"),
+        ("a.JPG", "a.jpg.png"),
+        ("a.JPG", "a.JPG.PNG"),
+        ("IMG_1.JPG", "img_1.png"),
+        ("Cam/a.jpg", "cam/A.tif"),
     ],
 )
 def test_a_mask_is_found_by_its_name(tmp_path, image, mask):
@@ -54,6 +62,66 @@ def test_a_stem_that_two_photos_share_names_no_mask(tmp_path):
         pairs.find(folder)
     for lost in ("images/a.jpg has no mask", "images/a.png has no mask", "masks/a.bmp has no photo"):
         assert lost in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (["a.jpg", "a.JPG"], ["a.jpg", "a.JPG"]),
+        (["a.jpg", "A.jpg"], ["a.png", "A.png"]),
+        (["a.jpg", "a.JPG"], ["a.jpg.png", "a.JPG.png"]),
+        (["a.jpg", "a.png"], ["a.jpg.png", "a.png.png"]),
+        (["a.jpg", "a.jpg.jpg"], ["a.jpg.png", "a.jpg.jpg.png"]),
+        (["a.jpg", "b.jpg"], ["a.PNG", "B.png"]),
+    ],
+)
+def test_the_name_that_is_most_alike_counts(tmp_path, images, masks):
+    assert found(make(tmp_path, images, masks)) == dict(zip(images, masks, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (["a.jpg", "A.jpg"], ["a.jpg.PNG"]),
+        (["a.jpg", "a.JPG"], ["a.png"]),
+        (["a.jpg", "a.jpg.jpg"], ["a.jpg.png"]),
+        (["a.jpg"], ["a.png", "a.PNG"]),
+    ],
+)
+def test_no_mask_is_given_twice_and_none_is_dropped_unsaid(tmp_path, images, masks):
+    folder = make(tmp_path, images, masks)
+    matched, missing = pairs.match(folder)
+    assert len({pair.mask for pair in matched}) == len(matched)
+    assert len(missing) == len(images) + len(masks) - 2 * len(matched) > 0
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+@pytest.mark.parametrize("ending", [".jpg", ".jpg.png", ".PNG"])
+def test_names_in_two_forms_of_unicode_are_one_name(tmp_path, forms, ending):
+    image, mask = (unicodedata.normalize(form, "Küche/é") for form in forms)
+    (pair,) = pairs.find(make(tmp_path, [f"{image}.jpg"], [f"{mask}{ending}"]))
+    assert pair.name == "K\u00fcche/\u00e9.jpg"
+    assert (pair.image, pair.mask) == (tmp_path / f"images/{image}.jpg", tmp_path / f"masks/{mask}{ending}")
+    assert pair.image.exists()
+    assert pair.mask.exists()
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_two_files_of_one_name_in_two_forms_of_unicode_are_an_error(tmp_path, kind):
+    names = {"images": ["\u00e9.jpg"], "masks": ["\u00e9.jpg"]}
+    names[kind] = ["\u00e9.jpg", "e\u0301.jpg"]
+    with pytest.raises(InputError, match=r"two forms of Unicode: 'e\\u0301.jpg' and '\\xe9.jpg': rename one"):
+        pairs.find(make(tmp_path, **names))
+
+
+def test_folders_that_are_links_are_photos_and_masks_too(tmp_path):
+    make(tmp_path, [], ["own.png"])
+    (tmp_path / "images/own.jpg").write_text("own")
+    (tmp_path / "store").mkdir()
+    make(tmp_path / "store", ["a.jpg"], ["a.png"])
+    for kind in ("images", "masks"):
+        (tmp_path / kind / "linked").symlink_to(tmp_path / "store" / kind)
+    assert found(tmp_path) == {"linked/a.jpg": "linked/a.png", "own.jpg": "own.png"}
 
 
 def test_stems_in_different_folders_are_different(tmp_path):
@@ -118,6 +186,12 @@ def test_the_fingerprint_changes_with_a_byte_and_with_a_name(tmp_path):
 
 def test_the_size_of_a_picture_is_width_by_height(tmp_path):
     Image.new("RGB", (37, 91)).save(tmp_path / "a.png")
+    assert pairs.size(tmp_path / "a.png") == (37, 91)
+
+
+def test_the_size_of_a_png_is_read_past_a_damaged_text(tmp_path):
+    text = chunk(b"tEXt", b"Comment\0eggs")[:-4] + b"\0\0\0\0"
+    (tmp_path / "a.png").write_bytes(with_chunks(encoded(Image.new("RGB", (37, 91)), "PNG"), text))
     assert pairs.size(tmp_path / "a.png") == (37, 91)
 
 

@@ -41,7 +41,7 @@ def _pixels(shape: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
         radius = float(np.hypot(u - x, v - y))
         return ellipse(x, y, radius, radius, size)
     if kind == "mask":
-        part = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"])))) > 0
+        part = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"])), formats=["PNG"])) > 0
         return _placed(part, round(x), round(y), size)
     raise ValueError(f"a {kind} has no inside")
 

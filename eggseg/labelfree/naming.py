@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
 from rich.progress import track
 
 from eggseg import labelled, metrics, pairs, pictures, plots
@@ -132,7 +131,7 @@ def photos(folder: Path, apart: Path | None = None) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{folder} is not there: expected a folder of photos, or one with images/")
     images = _images(folder)
-    found = {path.relative_to(images).as_posix(): path for path in pictures.listed(images)}
+    found = pictures.named(images)
     if apart and not images.resolve().is_relative_to(apart.resolve()):
         found = {name: path for name, path in found.items() if not path.resolve().is_relative_to(apart.resolve())}
     if not found:
@@ -146,7 +145,7 @@ def _images(folder: Path) -> Path:
 
 def _read(path: Path) -> np.ndarray:
     """The clusters of a photo, (h, w) uint8."""
-    with Image.open(path) as picture:
+    with pictures.opened(path, pictures.MOST_PIXELS) as picture:
         return np.array(picture)
 
 

@@ -2,6 +2,8 @@
 
     python tests/fuzz/decode.py --count 20000
 
+Whatever the graph takes Pillow opens too, with the same size and the same way up.
+
 Files of every format are damaged as disks, networks and bad programs do it: bits flipped, bytes overwritten, pieces cut
 out, doubled, moved or taken from another file. The file in work lies at --scratch, and is still there after a crash.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import io
 import os
 import resource
 import sys
@@ -84,6 +87,10 @@ def check(data: bytes, outcomes: Counter[str]) -> None:
         assert photo.shape[2] == 3
         assert 1 <= int(tag) <= 8
         assert int(tf.reduce_prod(shape)) <= MAX_PIXELS
+        with pictures.opened(io.BytesIO(data), MAX_PIXELS) as picture:
+            width, height = picture.size
+            found = pictures.orientation_tag(picture, data)
+        assert (found, tuple(shape.numpy())) == (int(tag), (height, width) if found < 5 else (width, height))
         outcomes["graph: pixels"] += 1
     except tf.errors.InvalidArgumentError:
         outcomes["graph: refused"] += 1
