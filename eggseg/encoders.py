@@ -46,6 +46,16 @@ def build(name: str, size: int, *, pretrained: bool) -> keras.Model:
     return fused(folded(model) if pretrained else model)
 
 
+def check(name: str, weights: str) -> None:
+    """`InputError` where the `weights` that encoder `name` shall begin with cannot be had, before there is a network.
+
+    What Keras downloads is in its cache afterwards.
+    """
+    # Those that come with eggseg are there.
+    if name != "plain" and weights != "none" and (name, weights) != ("efficientnet_lite0", "imagenet"):
+        _bare(name, 64, weights)
+
+
 def load(encoder: keras.Model, name: str, weights: str) -> None:
     """Give a pretrained `encoder` the `weights` that it learned before: "imagenet", or those in a file.
 
@@ -71,7 +81,7 @@ def _bare(name: str, size: int, weights: str | None) -> keras.Model:
     if name == "efficientnet_lite0":
         model = efficientnet_lite.efficientnet_lite0(size)
         if weights:
-            efficientnet_lite.load(model, None if weights == "imagenet" else _file(weights))
+            efficientnet_lite.load(model, efficientnet_lite.WEIGHTS if weights == "imagenet" else _file(weights))
         return model
     application, halvings = _APPLICATIONS[name]
     inputs = keras.Input((size, size, 3), name="image")
@@ -109,5 +119,5 @@ def _why(name: str, size: int, weights: str | None, error: Exception) -> str:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     return (
         f"the ImageNet weights of {name} cannot be downloaded ({reason}): fetch that file elsewhere and give it as "
-        f"--encoder_weights FILE, or take --encoder efficientnet_lite0, whose weights come by pip"
+        f"--encoder_weights FILE, or take --encoder efficientnet_lite0, whose weights come with eggseg"
     )
