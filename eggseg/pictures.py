@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from eggseg.errors import printable
+from eggseg.errors import missing_extra, printable
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -138,7 +138,7 @@ def _unidentified(file: Path | BinaryIO) -> str:
     if not head:
         return "is empty (0 bytes)"
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        return "is HEIC, which takes an extra: pip install 'eggseg[heif]'"
+        return f"is HEIC; {missing_extra('reading it', 'heif')}"
     return f"is no picture: it begins with {head!r}, expected {FORMATS}"
 
 

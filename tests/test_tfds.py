@@ -166,7 +166,7 @@ def test_a_data_set_that_is_not_to_be_had_is_one_clear_error(name: str, tmp_path
 @pytest.mark.full
 def test_tfds_build_makes_it(folder: Path, tmp_path: Path) -> None:
     for needed in ("apache_beam", "mlcroissant"):
-        pytest.importorskip(needed, reason="pip install 'eggseg[tfds]'")
+        pytest.importorskip(needed, reason="pip install '.[tfds-build]'")
     script = Path(sys.modules[Builder.__module__].__file__ or "")
     manual = tmp_path / "manual"
     shutil.copytree(folder, manual)
