@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow_datasets as tfds
 from rich.progress import track
 
 from eggseg import pictures
-from eggseg.errors import InputError, missing_extra
+from eggseg.errors import InputError
 from eggseg.files import inside, write_bytes
-
-try:
-    import tensorflow_datasets as tfds
-except ImportError:
-    raise missing_extra("--tfds", "tfds") from None
 
 NAMES = ("name", "file_name", "image/filename", "filename", "id")
 """Features that may hold the name of a photo."""
