@@ -39,7 +39,7 @@ def test_versions_with_known_holes_are_not_asked_for() -> None:
 
 
 def test_the_extras_that_are_named_exist_and_can_be_had_from_a_checkout() -> None:
-    """The name `eggseg` is on no index: `pip install 'eggseg[serve]'` finds nothing."""
+    """By the name alone pip finds nothing."""
     assert str(missing_extra("serving", "serve")) == (
         "serving takes an extra: pip install '.[serve]' in the folder of eggseg's source"
     )
