@@ -8,7 +8,7 @@ COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY eggseg eggseg
 # The package itself, whose setup.cfg bounds what it needs.
 # hadolint ignore=DL3013
-RUN pip install --no-cache-dir '.[pretrained]'
+RUN pip install --no-cache-dir .
 
 # What the training toolkit starts, where there is one.
 COPY sagemaker/entry.py sagemaker/serve/inference.py /opt/ml/code/

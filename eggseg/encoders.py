@@ -55,8 +55,12 @@ def build(name: str, size: int, *, pretrained: bool) -> keras.Model:
 
 
 def check(name: str, size: int, weights: str) -> None:
-    """`InputError` where an encoder cannot be built for `size`, or its `weights` cannot be had or do not fit."""
-    if name in _APPLICATIONS or weights not in ("imagenet", "none"):
+    """`InputError` where an encoder cannot be built for `size`, or its `weights` cannot be had or do not fit.
+
+    What Keras downloads is in its cache afterwards.
+    """
+    # The weights that come with eggseg are there and fit.
+    if (name, weights) not in (("efficientnet_lite0", "imagenet"), ("efficientnet_lite0", "none")):
         _bare(name, size, None if weights == "none" else weights)
 
 
@@ -85,7 +89,7 @@ def _bare(name: str, size: int, weights: str | None) -> keras.Model:
     if name == "efficientnet_lite0":
         model = efficientnet_lite.efficientnet_lite0(size)
         if weights:
-            efficientnet_lite.load(model, None if weights == "imagenet" else _file(weights))
+            efficientnet_lite.load(model, efficientnet_lite.WEIGHTS if weights == "imagenet" else _file(weights))
         return model
     application, halvings = _APPLICATIONS[name]
     inputs = keras.Input((size, size, 3), name="image")
@@ -137,5 +141,5 @@ def _why(name: str, size: int, weights: str | None, error: Exception) -> str:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     return (
         f"the ImageNet weights of {name} cannot be downloaded ({reason}): fetch that file elsewhere and give it as "
-        f"--encoder_weights FILE, or take --encoder efficientnet_lite0, whose weights come by pip"
+        f"--encoder_weights FILE, or take --encoder efficientnet_lite0, whose weights come with eggseg"
     )

@@ -2,20 +2,25 @@
 
 A request is a photo's bytes (`image/jpeg`, `image/png`, `application/x-image`), or JSON `{"images": [base64, ...]}`.
 What `Accept` asks for comes back: `image/png`, the mask of one photo, or `application/json`, of each photo the mask in
-base64, how many pixels each class has, and their share.
+base64, how many pixels each class has, and their share. Where there is no `Accept` it is JSON, since SageMaker's
+container says `application/json` in its place.
 
-SageMaker's container for TensorFlow Serving finds this file as `code/inference.py` and calls the two handlers; the
-local server, `eggseg serve`, calls what they call.
+SageMaker's container for TensorFlow Serving finds this file as `code/inference.py` and calls `handler`; the local
+server, `eggseg serve`, calls what it calls.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import http.client
 import json
+import os
+import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PHOTOS = ("image/jpeg", "image/png", "image/bmp", "image/gif", "application/x-image", "application/octet-stream")
 JSON = "application/json"
@@ -26,6 +31,9 @@ MOST_BYTES = 32 * 1024 * 1024
 
 MOST_PHOTOS = 16
 """Of a request."""
+
+OF_THE_JOB = (406, 415)
+"""Statuses of what a batch transform says of all its photos: `Accept` and `Content-Type`."""
 
 SETTINGS = Path(__file__).parent.parent / "1" / "assets" / "eggseg.json"
 """Beside the model, in the container: the class table."""
@@ -39,13 +47,43 @@ class BadRequest(ValueError):
         self.status = status
 
 
+class Response(NamedTuple):
+    """What TensorFlow Serving answered."""
+
+    status_code: int
+    content: bytes
+
+
+def handler(data: Any, context: Any) -> tuple[bytes | str, str]:
+    """The answer to a request, and its content type.
+
+    In a batch transform, where one error would mark the whole job failed, a photo that cannot be used is answered with
+    a record of why: `{"error": reason}`. Elsewhere, and for what is asked of all photos of the job, `BadRequest`.
+    """
+    try:
+        return output_handler(_asked(context.rest_uri, input_handler(data, context)), context)
+    except BadRequest as error:
+        if error.status in OF_THE_JOB or not os.environ.get("SAGEMAKER_BATCH"):
+            raise
+        return json.dumps({"error": str(error)}), JSON
+
+
+def _asked(uri: str, body: str) -> Response:
+    """TensorFlow Serving's answer, whatever its status is: not every container hands an error on."""
+    at = urllib.parse.urlsplit(uri)
+    with contextlib.closing(http.client.HTTPConnection(at.netloc)) as connection:
+        connection.request("POST", at.path, body, {"Content-Type": JSON})
+        answered = connection.getresponse()
+        return Response(answered.status, answered.read())
+
+
 def input_handler(data: Any, context: Any) -> str:
     """The body of TensorFlow Serving's REST call for a request."""
     encoded = [{"b64": base64.b64encode(photo).decode()} for photo in photos(data.read(), context.request_content_type)]
     return json.dumps({"signature_name": "serving_default", "inputs": {"image_bytes": encoded}})
 
 
-def output_handler(response: Any, context: Any) -> tuple[bytes | str, str]:
+def output_handler(response: Response, context: Any) -> tuple[bytes | str, str]:
     """The answer to a request, and its content type, from TensorFlow Serving's answer."""
     if response.status_code == 400:
         raise undecodable(_error(response.content))
@@ -81,10 +119,10 @@ def answer(
     masks: Sequence[bytes], pixels: Sequence[Sequence[int]], accept: str | None, names: Sequence[str] | None
 ) -> tuple[bytes | str, str]:
     """The answer to a request and its content type, from masks, the pixels of each class, and what is accepted."""
-    accepted = [part.split(";")[0].strip().lower() for part in (accept or "").split(",")]
+    accepted = [part.split(";")[0].strip().lower() for part in (accept or JSON).split(",")]
     if JSON in accepted or len(masks) != 1:
         return json.dumps({"photos": [_described(*photo, names) for photo in zip(masks, pixels, strict=True)]}), JSON
-    if any(part in ("", "*/*", "image/*", MASK) for part in accepted):
+    if any(part in ("*/*", "image/*", MASK) for part in accepted):
         return masks[0], MASK
     raise BadRequest(406, f"Accept is {accept!r}, expected {MASK} or {JSON}")
 

@@ -14,6 +14,11 @@ class InputError(Exception):
     """What was given cannot be used. The message names it, what was found and what was expected."""
 
 
+def missing_extra(what: str, extra: str) -> InputError:
+    """The error for a package that pip installs with an extra only: `what`, such as "serving", takes `extra`."""
+    return InputError(f"{what} takes an extra: pip install '.[{extra}]' in the folder of eggseg's source")
+
+
 def printable(name: str | Path) -> str:
     """The name of a file as it fits into a line, whatever is in it: `\\x1b` for an escape character, and so on."""
     return harmless(str(name)).replace("\n", "\\n")

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from eggseg import orientation
-from eggseg.errors import InputError, printable
+from eggseg.errors import InputError, missing_extra, printable
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -233,7 +233,7 @@ def _unidentified(file: Path | BinaryIO) -> str:
     if not head:
         return "is empty (0 bytes)"
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        return "is HEIC, which takes an extra: pip install 'eggseg[heif]'"
+        return f"is HEIC; {missing_extra('reading it', 'heif')}"
     if (
         head.startswith((orientation.PNG, b"\xff\xd8", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*"))
         or head[8:12] == b"WEBP"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from eggseg import cli, endpoint
 from eggseg.endpoint import BadRequest
-from eggseg.errors import InputError
+from eggseg.errors import InputError, missing_extra
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -57,7 +57,7 @@ def run(settings: Settings) -> int:
     try:
         import uvicorn
     except ImportError:
-        raise InputError("serving takes an extra: pip install 'eggseg[serve]'") from None
+        raise missing_extra("serving", "serve") from None
     from eggseg.export import load
 
     segmenter = load(settings.model, settings.precision)

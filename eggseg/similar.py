@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from eggseg.classes import VOID, ClassTable
-from eggseg.errors import printable
+from eggseg.errors import missing_extra, printable
 from eggseg.findings import Finding
 from eggseg.inspection import Look
 
@@ -31,7 +31,7 @@ def of_looks(looks: Sequence[Look], classes: ClassTable, validation: Sequence[in
     try:
         near = _near([one.image for one in looks])
     except ImportError:
-        return [Finding("near copies", "not looked for: pip install 'eggseg[audit]'")]
+        return [Finding("near copies", f"not looked for: {missing_extra('finding them', 'audit')}")]
     held = np.isin(np.arange(len(looks)), list(validation))
     alike = near.any(1)
     found = []

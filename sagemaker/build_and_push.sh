@@ -15,7 +15,7 @@ image with the commit and as latest, and pushes both. What launch.py takes as --
   --base IMAGE         image to build on; AWS's, for TensorFlow 2.21 on GPUs, unless told
   --dry_run            print the commands and run none
 
-It needs docker, git, the AWS CLI, and for the default --base Python with the SageMaker SDK (PYTHON says which).
+It needs docker, git, the AWS CLI, and for the default --base Python with eggseg's extra sagemaker (PYTHON says which).
 USAGE
 }
 
@@ -66,12 +66,10 @@ if [ -z "$account" ]; then
     account=$(aws sts get-caller-identity --query Account --output text) || fail "AWS does not know you: aws configure"
 fi
 if [ -z "$base" ]; then
-    # The SDK knows in which account AWS keeps its images for a region, but not the newest of them.
-    like=$("${PYTHON:-python3}" -c "
-from sagemaker import image_uris
-print(image_uris.retrieve('tensorflow', '$region', '2.19', image_scope='training', py_version='py312', instance_type='ml.g5.xlarge'))
-" 2>/dev/null | tail -n 1) || fail "the SageMaker SDK is not installed: --base says which image, or PYTHON which Python"
-    base="${like%:*}:2.21-gpu-py312-cu129-amzn2023-sagemaker-v1"
+    base=$(PYTHONPATH=sagemaker "${PYTHON:-python3}" -c "
+import sending
+print(sending.image('training', '$region', 'ml.g5.xlarge'))
+" 2>/dev/null | tail -n 1) || fail "the default image is not known: pip install '.[sagemaker]', or --base says which image"
 fi
 
 commit=$(git rev-parse --short=12 HEAD)

@@ -44,8 +44,9 @@ class Settings(sending.Settings):
     """Of batch: where their masks go, as NAME.out, s3://BUCKET/PREFIX."""
     memory: int = 6144
     """Of serverless: memory, MB."""
-    concurrency: int = 5
-    """Of serverless: requests that are worked on at a time."""
+    concurrent: int = 3
+    """Of serverless and batch: requests that are worked on at a time, by each machine of a batch. A batch takes photos
+    of up to 100 MB together at a time, and of 32 MB each."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,17 +82,19 @@ def pack(run: Path, folder: Path) -> Path:
 
 
 def _start(session: Any, settings: Settings, archive: Path | None, *, wait: bool) -> None:
+    sending.need_sdk()
     from sagemaker.serverless import ServerlessInferenceConfig
     from sagemaker.tensorflow import TensorFlowModel
 
     data = settings.model
     if archive:
         data = session.upload_data(str(archive), session.default_bucket(), f"{settings.prefix}/models/{settings.name}")
+    machine = None if settings.kind == "serverless" else settings.instance_type
     model = TensorFlowModel(
         data,
         settings.role,
         framework_version=sending.FRAMEWORK["framework_version"],
-        image_uri=settings.image_uri,
+        image_uri=settings.image_uri or sending.image("inference", session.boto_region_name, machine),
         sagemaker_session=session,
     )
     shared: dict[str, Any] = {"tags": sending.tags(settings.tags), "wait": wait}
@@ -99,7 +102,7 @@ def _start(session: Any, settings: Settings, archive: Path | None, *, wait: bool
         where = {"initial_instance_count": settings.instance_count, "instance_type": settings.instance_type}
         model.deploy(**where, endpoint_name=settings.name, **shared)
     elif settings.kind == "serverless":
-        config = ServerlessInferenceConfig(settings.memory, settings.concurrency)
+        config = ServerlessInferenceConfig(settings.memory, settings.concurrent)
         model.deploy(serverless_inference_config=config, endpoint_name=settings.name, **shared)
     else:
         transformer = model.transformer(
@@ -108,7 +111,9 @@ def _start(session: Any, settings: Settings, archive: Path | None, *, wait: bool
             strategy="SingleRecord",  # a photo a request: masks are as large as their photos
             output_path=settings.masks,
             accept="image/png",
-            max_payload=32,  # MB, as the handler takes
+            max_concurrent_transforms=settings.concurrent,
+            # MB: what the handler takes of each photo, and what the service takes of all at a time.
+            max_payload=max(1, min(32, 100 // max(1, settings.concurrent))),
             tags=sending.tags(settings.tags),
         )
         transformer.base_transform_job_name = settings.name

@@ -10,6 +10,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import dataclasses
+import re
 import shutil
 import sys
 import tempfile
@@ -59,7 +60,7 @@ class Settings(sending.Settings):
     volume_size: int = 50
     """Disk of each machine, GB."""
     image_uri: str | None = None
-    """Image of your own, from build_and_push.sh; without it AWS's, into which the job installs eggseg."""
+    """Image of your own, from build_and_push.sh; without it AWS's newest, into which the job installs eggseg."""
     job_name: str = "eggseg"
     """What the job's name begins with; the time follows."""
     max_hours: float = 6.0
@@ -96,6 +97,7 @@ def run(settings: Settings, config: Config) -> int:
         raise InputError(
             f"--batch_size is {config.batch_size}, expected a multiple of the {settings.instance_count} machines"
         )
+    sending.need_sdk()
     from sagemaker.utils import name_from_base
 
     name = name_from_base(settings.job_name)
@@ -138,7 +140,7 @@ def metric_definitions(config: Config) -> list[dict[str, str]]:
     """What CloudWatch shall read from the log: the lines `NAME=VALUE` that training prints."""
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
     names = ["val_miou", "val_loss", *(f"val_iou_{name}" for name in classes.names), "miou"]
-    return [{"Name": name, "Regex": rf"\b{name}=([0-9.]+)"} for name in names]
+    return [{"Name": name, "Regex": rf"\b{re.escape(name)}=([0-9.]+)"} for name in names]
 
 
 @contextlib.contextmanager
@@ -157,12 +159,12 @@ def _code(settings: Settings, config: Config) -> Iterator[Path]:
 
 
 def requirements() -> list[str]:
-    """What eggseg needs and AWS's image lacks: all of it but TensorFlow, what comes with that, and this SDK."""
+    """What eggseg needs and AWS's image lacks: all of it but TensorFlow and what comes with that."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    lines = setup["options"]["install_requires"] + setup["options.extras_require"]["pretrained"]
-    needed = [line for line in lines.splitlines() if line and not line.startswith("#")]
-    there = ("tensorflow>", "keras", "numpy", "tensorboard", "sagemaker")
+    lines = setup["options"]["install_requires"].splitlines()
+    needed = [line for line in lines if line and not line.startswith("#")]
+    there = ("tensorflow", "keras", "numpy", "tensorboard")
     return [line for line in needed if not line.startswith(there)]
 
 
@@ -189,7 +191,7 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
         instance_type=settings.instance_type,
         instance_count=settings.instance_count,
         volume_size=settings.volume_size,
-        image_uri=settings.image_uri,
+        image_uri=settings.image_uri or sending.image("training", session.boto_region_name, settings.instance_type),
         **sending.FRAMEWORK,
         distribution={"multi_worker_mirrored_strategy": {"enabled": True}} if settings.instance_count > 1 else None,
         hyperparameters=hyperparameters(config, settings.instance_count),

@@ -71,6 +71,9 @@ def _contradictions(request: Mapping[str, Any]) -> Iterator[str]:
         yield f"StoppingCondition.MaxWaitTimeInSeconds is {wait}, expected at least MaxRuntimeInSeconds, {run}"
     if request.get("EnableManagedSpotTraining") and not wait:
         yield "StoppingCondition.MaxWaitTimeInSeconds is not set, which spot training needs"
+    photos, megabytes = request.get("MaxConcurrentTransforms"), request.get("MaxPayloadInMB")
+    if photos and megabytes and photos * megabytes > 100:
+        yield f"MaxConcurrentTransforms is {photos} and MaxPayloadInMB {megabytes}, expected a product of at most 100"
     count = request.get("ResourceConfig", {}).get("InstanceCount")
     if count is not None and count < 1:
         yield f"ResourceConfig.InstanceCount is {count}, expected at least 1"

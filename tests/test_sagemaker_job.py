@@ -29,6 +29,7 @@ pytestmark = [
     pytest.mark.full,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:.*SageMaker Python SDK v2:FutureWarning"),
 ]
 
 ROLE = "arn:aws:iam::111122223333:role/SageMaker"

@@ -95,11 +95,10 @@ def container(rest_uri: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = io.BytesIO(self.rfile.read(int(self.headers["Content-Length"])))
-            kind, accept = self.headers.get("Content-Type"), self.headers.get("Accept")
+            kind, accept = (self.headers.get(name) or "application/json" for name in ("Content-Type", "Accept"))
             context = SimpleNamespace(request_content_type=kind, accept_header=accept, rest_uri=rest_uri)
             try:
-                response = httpx.post(rest_uri, content=endpoint.input_handler(body, context), timeout=60)
-                content, kind = endpoint.output_handler(response, context)
+                content, kind = endpoint.handler(body, context)
                 status = 200
             except BadRequest as error:
                 content, kind, status = json.dumps({"error": str(error)}), "application/json", error.status
@@ -288,4 +287,4 @@ def test_a_missing_extra_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert serve.main(["--model", str(run_dir)]) == 2
-    assert "pip install 'eggseg[serve]'" in capsys.readouterr().err
+    assert "pip install '.[serve]'" in capsys.readouterr().err

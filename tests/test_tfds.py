@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -166,7 +167,7 @@ def test_a_data_set_that_is_not_to_be_had_is_one_clear_error(name: str, tmp_path
 @pytest.mark.full
 def test_tfds_build_makes_it(folder: Path, tmp_path: Path) -> None:
     for needed in ("apache_beam", "mlcroissant"):
-        pytest.importorskip(needed, reason="pip install 'eggseg[tfds]'")
+        pytest.importorskip(needed, reason="pip install '.[tfds-build]'")
     script = Path(sys.modules[Builder.__module__].__file__ or "")
     manual = tmp_path / "manual"
     shutil.copytree(folder, manual)
@@ -175,3 +176,12 @@ def test_tfds_build_makes_it(folder: Path, tmp_path: Path) -> None:
     subprocess.run([str(tool), *args], check=True, capture_output=True)
     loaded = tfds.load("eggs_and_pans/folder", split="train+validation", data_dir=tmp_path / "out")
     assert len(loaded) == 10
+
+
+def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("eggseg.tfds")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    for name in ("eggseg.tfds.folder", "eggseg.tfds.eggs_and_pans"):
+        with pytest.raises(InputError, match=r"^--tfds takes an extra: pip install '\.\[tfds\]' in the folder of"):
+            importlib.import_module(name)

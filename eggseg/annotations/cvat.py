@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eggseg.annotations.regions import Annotated, Region, box, ellipse, polygons
-from eggseg.errors import InputError
+from eggseg.errors import InputError, missing_extra
 from eggseg.files import inside
 
 
@@ -37,7 +37,7 @@ def _root(source: Path) -> Any:
         # The standard library's own parser expands entities without end.
         return importlib.import_module("defusedxml.ElementTree").parse(source).getroot()
     except ImportError:
-        raise InputError("reading CVAT's XML takes an extra: pip install 'eggseg[convert]'") from None
+        raise missing_extra("reading CVAT's XML", "convert") from None
     except Exception as error:  # defusedxml's own kinds are no ParseError
         raise InputError(f"{source} cannot be read as XML: {error!r}") from None
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 
 from eggseg.classes import VOID, ClassTable
-from eggseg.errors import InputError
+from eggseg.errors import InputError, missing_extra
 from eggseg.pictures import MOST_PIXELS
 
 UNKNOWN = "void"
@@ -96,4 +96,4 @@ def coco_api() -> ModuleType:
     try:
         return importlib.import_module("pycocotools.mask")
     except ImportError:
-        raise InputError("reading and writing annotations takes an extra: pip install 'eggseg[convert]'") from None
+        raise missing_extra("reading and writing annotations", "convert") from None

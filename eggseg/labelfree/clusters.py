@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eggseg.errors import InputError
+from eggseg.errors import InputError, missing_extra
 from eggseg.files import write_bytes
 
 SAMPLE, SAMPLES = 4000, 1_200_000
@@ -63,7 +63,7 @@ def fit(
         from sklearn.cluster import MiniBatchKMeans
         from sklearn.decomposition import PCA
     except ModuleNotFoundError:
-        raise InputError("k-means takes an extra: pip install 'eggseg[labelfree]'") from None
+        raise missing_extra("k-means", "labelfree") from None
     rng = np.random.default_rng(seed)
     most = min(SAMPLE, max(1, SAMPLES // photos))
     sample = np.concatenate([rng.choice(some, min(most, len(some)), replace=False) for some in vectors])

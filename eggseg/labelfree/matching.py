@@ -12,7 +12,7 @@ import numpy as np
 
 from eggseg import metrics
 from eggseg.classes import ClassTable
-from eggseg.errors import InputError
+from eggseg.errors import InputError, missing_extra
 
 
 def counts(clusters: np.ndarray, truth: np.ndarray, number: int, classes: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def assign(table: np.ndarray) -> np.ndarray:
     try:
         from scipy.optimize import linear_sum_assignment
     except ModuleNotFoundError:
-        raise InputError("naming clusters takes an extra: pip install 'eggseg[labelfree]'") from None
+        raise missing_extra("naming clusters", "labelfree") from None
     union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table
     clusters, owners = linear_sum_assignment(table / np.maximum(union, 1), maximize=True)
     shared = table[clusters, owners] > 0

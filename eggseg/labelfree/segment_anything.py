@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from eggseg.errors import InputError
+from eggseg.errors import InputError, missing_extra
 
 SIDE = 1024
 """Side of the encoder's square, pixels; the photo lies in its upper left corner."""
@@ -37,7 +37,7 @@ class SegmentAnything:
         try:
             import onnxruntime
         except ModuleNotFoundError:
-            raise InputError("Segment Anything takes an extra: pip install 'eggseg[labelfree]'") from None
+            raise missing_extra("Segment Anything", "labelfree") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = os.cpu_count() or 1
         sessions = []

