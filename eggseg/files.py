@@ -76,8 +76,8 @@ def digest(path: Path) -> str:
 def read_json(path: Path) -> Any:
     """The JSON in a file; `InputError` if there is none."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from None
 
 
