@@ -164,6 +164,13 @@ def _refuse_unusable(new: Mapping[Path, Path], output: Path) -> None:
 
     Empty files of the same names are matched, on the same disk: what it makes of long or similar names is seen too.
     """
+    unseen = [
+        f"{printable(output / photo)} would not be found: expected a name that is not hidden and ends in {', '.join(SUFFIXES)}"
+        for photo in new
+        if photo.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in photo.parts)
+    ]
+    if unseen:
+        raise InputError(pairs.summary(unseen, "faults, and nothing was written"))
     present = [path.relative_to(output) for kind in ("images", "masks") for path in pictures.listed(output / kind)]
     expected = dict(new)
     if {path.parts[0] for path in present} == {"images", "masks"}:
@@ -192,12 +199,9 @@ def _pairs(folder: Path) -> dict[Path, Path]:
 
 
 def _unpaired(output: Path, photo: Path, mask: Path, found: Mapping[Path, Path]) -> str:
+    why = "its mask would be taken for another's"
     if photo in found:
         why = f"{printable(output / found[photo])} would be taken for its mask"
-    elif photo.suffix.lower() not in SUFFIXES:
-        why = f"the name of a photo ends in {', '.join(SUFFIXES)}"
-    else:
-        why = "its mask would be taken for another's"
     return f"{printable(output / photo)} would not be found with {printable(output / mask)}: {why}"
 
 

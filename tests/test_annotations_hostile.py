@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import json
@@ -13,8 +14,10 @@ from typing import Any
 import annotated
 import pytest
 from annotated import EGG, HEIGHT, PAN, WIDTH, photo, points, refused, ring, shape
+from formats import encoded
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from eggseg import convert
 from eggseg.annotations.coco import _unpacked
@@ -152,13 +155,10 @@ def read(kind: str, source: Path) -> None:
 
 
 COCO = annotated.coco((3, [ring(*EGG)]), (5, {"size": [HEIGHT, WIDTH], "counts": [100, 200, 773]}))
+MASK = base64.b64encode(encoded(Image.new("1", (2, 2), 1), "PNG")).decode()
 LABELME = annotated.labelme(
     *(shape("polygon", points(EGG)), shape("rectangle", points(PAN), "pan"), shape("circle", [[9, 9], [12, 12]])),
-    shape(
-        "mask",
-        [[3, 3], [4, 4]],
-        mask="iVBORw0KGgoAAAANSUhEUgAAABQAAAAUCAAAAACo4kLRAAAAFElEQVR4nGNkZMAETFjERgUHTBAAJBcAKc6KexAAAAAASUVORK5CYII=",
-    ),
+    shape("mask", [[3, 3], [4, 4]], mask=MASK),
 )
 CVAT = (
     '<annotations><image id="0" name="a.jpg" width="37" height="29"><polygon label="egg" points="1,2;3,4;9,1"/>'

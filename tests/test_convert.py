@@ -282,3 +282,91 @@ def test_a_missing_extra_says_how_to_get_it(
     assert "pip install 'eggseg[convert]'" in capsys.readouterr().err
     with pytest.raises(InputError):
         next(coco.read(folder / "nothing.json", None, 1))
+
+
+def instances(folder: Path, *names: str) -> Path:
+    """A COCO file of photos with an egg each."""
+    file = annotated.coco()
+    row = {"category_id": 3, "segmentation": [ring(*EGG)]}
+    file["images"] = [file["images"][0] | {"id": i, "file_name": name} for i, name in enumerate(names)]
+    file["annotations"] = [row | {"id": i, "image_id": i} for i in range(len(names))]
+    for name in names:
+        photo(folder / "photos" / name)
+    return write(folder / "instances.json", file)
+
+
+def test_a_mask_that_would_be_taken_for_that_of_another_photo_is_refused(folder: Path, capsys) -> None:
+    path = instances(folder, "a.jpg", "a.jpg.png")
+    assert convert.main(failing(folder, path)) == 2
+    error = capsys.readouterr().err
+    assert "a.jpg.png would not be found with" in error
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a", "out/images/a would not be found: expected a name"),
+        ("a.tga", "expected a name that is not hidden and ends in .jpg, .jpeg"),
+        (".a.jpg", "out/images/.a.jpg would not be found: expected a name that is not hidden"),
+        (f"{'a' * 249}.jpg", ".jpg.png: File name too long"),
+    ],
+)
+def test_a_name_that_would_not_be_found_again_is_refused(folder: Path, name: str, message: str, capsys) -> None:
+    assert convert.main(failing(folder, instances(folder, name))) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+def test_a_set_that_is_there_keeps_its_pairs(folder: Path, capsys) -> None:
+    """Old masks by their stems, which a new photo of that stem would leave without theirs."""
+    photo(folder / "out/images/a.webp")
+    photo(folder / "out/masks/a.png")
+    assert convert.main(failing(folder, instances(folder, "b.jpg"))) == 0
+    before = sorted((folder / "out").rglob("*"))
+    assert convert.main(failing(folder, instances(folder, "a.jpg"))) == 2
+    assert "out/images/a.webp would not be found with" in capsys.readouterr().err
+    assert sorted((folder / "out").rglob("*")) == before
+
+
+def test_an_old_mask_of_the_same_photo_is_not_left_to_be_taken(folder: Path, capsys) -> None:
+    photo(folder / "out/masks/a.jpg")
+    assert convert.main(failing(folder, instances(folder, "a.jpg"))) == 2
+    assert "out/masks/a.jpg would be taken for its mask" in capsys.readouterr().err
+
+
+def test_faults_of_all_photos_are_listed(folder: Path, capsys) -> None:
+    path = instances(folder, "a.jpg", "b.jpg", "c.jpg")
+    (folder / "photos/a.jpg").unlink()
+    (folder / "photos/c.jpg").write_text("no picture")
+    assert convert.main(failing(folder, path)) == 2
+    error = capsys.readouterr().err
+    assert "2 faults, and nothing was written" in error
+    assert "a.jpg is not there: --images says where the photos lie" in error
+    assert "c.jpg is no picture" in error
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)
+def test_pixels_are_bounded(folder: Path, source, capsys: pytest.CaptureFixture[str]) -> None:
+    path = source(folder)
+    assert convert.main(failing(folder, path, "--max_pixels", "1072")) == 2
+    assert "(--max_pixels)" in capsys.readouterr().err
+    assert convert.main(failing(folder, path, "--max_pixels", "1073", "--rename", "frying pan=pan")) == 0
+
+
+@pytest.mark.parametrize("most", ["0", "1000000000000"])
+def test_the_bound_is_one_that_pillow_keeps(folder: Path, most: str, capsys) -> None:
+    assert convert.main(failing(folder, coco_polygons(folder), "--max_pixels", most)) == 2
+    assert f"--max_pixels {most}: expected 1 to " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("tag", "code"), [(1, 2), (3, 2), (6, 0), (8, 0)])
+def test_an_annotation_fits_the_upright_photo_or_the_stored_one(folder: Path, tag: int, code: int, capsys) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    path = coco_polygons(folder)
+    picture = Image.fromarray(ramp(HEIGHT, WIDTH))
+    (folder / "photos/a.jpg").write_bytes(encoded(picture, "JPEG", exif=exif))
+    assert convert.main(failing(folder, path, "--rename", "frying pan=pan")) == code
+    if code:
+        assert "a.jpg is 29x37, its annotation is 37x29" in capsys.readouterr().err
