@@ -164,8 +164,9 @@ def _refuse_unusable(new: Mapping[Path, Path], output: Path) -> None:
 
     Empty files of the same names are matched, on the same disk: what it makes of long or similar names is seen too.
     """
+    seen = f"a name that is not hidden and ends in {', '.join(SUFFIXES)}"
     unseen = [
-        f"{printable(output / photo)} would not be found: expected a name that is not hidden and ends in {', '.join(SUFFIXES)}"
+        f"{printable(output / photo)} would not be found: expected {seen}"
         for photo in new
         if photo.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in photo.parts)
     ]
