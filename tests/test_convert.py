@@ -5,62 +5,28 @@ import json
 import sys
 from pathlib import Path
 
+import annotated
 import numpy as np
 import pytest
+from annotated import EGG, HEIGHT, PAN, WIDTH, bits, egg_in_pan, photo, points, ring, write
 from formats import encoded, ramp
 from PIL import Image
 
 from eggseg import convert, masks
-from eggseg.annotations import coco
-from eggseg.annotations.regions import box, coco_api, ellipse, polygons
+from eggseg.annotations import coco, regions
+from eggseg.annotations.regions import Runs, coco_api
 from eggseg.classes import EGGS_AND_PANS, VOID
 from eggseg.errors import InputError
-
-WIDTH, HEIGHT = 37, 29
-PAN, EGG = (4, 5, 30, 25), (12, 9, 20, 15)
-"""Left, top, right, bottom of two rectangles, the egg in the pan."""
-
-
-def ring(left: int, top: int, right: int, bottom: int) -> list[int]:
-    return [left, top, right, top, right, bottom, left, bottom]
-
-
-def expected() -> np.ndarray:
-    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
-    for c, (left, top, right, bottom) in ((2, PAN), (1, EGG)):
-        ids[top:bottom, left:right] = c
-    return ids
-
-
-def bits(rectangle: tuple[int, int, int, int]) -> np.ndarray:
-    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
-    left, top, right, bottom = rectangle
-    pixels[top:bottom, left:right] = 1
-    return pixels
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos/a.jpg").write_bytes(encoded(Image.fromarray(ramp(WIDTH, HEIGHT)), "JPEG"))
+    photo(tmp_path / "photos/a.jpg")
     return tmp_path
 
 
-def coco_file(folder: Path, *segmentations: tuple[int, object], names: tuple[str, str] = ("egg", "frying pan")) -> Path:
-    path = folder / "instances.json"
-    path.write_text(
-        json.dumps(
-            {
-                "images": [{"id": 7, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT}],
-                "categories": [{"id": 3, "name": names[0]}, {"id": 5, "name": names[1]}],
-                "annotations": [
-                    {"id": i, "image_id": 7, "category_id": category, "segmentation": segmentation, "iscrowd": 0}
-                    for i, (category, segmentation) in enumerate(segmentations)
-                ],
-            }
-        )
-    )
-    return path
+def coco_file(folder: Path, *segmentations: tuple[int, object]) -> Path:
+    return write(folder / "instances.json", annotated.coco(*segmentations, pan="frying pan"))
 
 
 def packed(rectangle: tuple[int, int, int, int]) -> dict[str, object]:
@@ -86,15 +52,8 @@ def coco_counted(folder: Path) -> Path:
     return coco_file(folder, (3, counted(EGG)), (5, counted(PAN)))
 
 
-def points(rectangle: tuple[int, int, int, int]) -> list[list[int]]:
-    flat = ring(*rectangle)
-    return [flat[i : i + 2] for i in range(0, 8, 2)]
-
-
 def labelme_shapes(folder: Path, *shapes: dict[str, object]) -> Path:
-    (folder / "labelme").mkdir()
-    content = {"imagePath": "..\\photos\\a.jpg", "imageHeight": HEIGHT, "imageWidth": WIDTH, "shapes": list(shapes)}
-    (folder / "labelme/a.json").write_text(json.dumps(content))
+    write(folder / "labelme/a.json", annotated.labelme(*shapes, path="..\\photos\\a.jpg"))
     return folder / "labelme"
 
 
@@ -121,10 +80,7 @@ def labelme_mask(folder: Path) -> Path:
 
 
 def cvat_shapes(folder: Path, shapes: str, head: str = "") -> Path:
-    path = folder / "annotations.xml"
-    image = f'<image id="0" name="a.jpg" width="{WIDTH}" height="{HEIGHT}">{shapes}</image>'
-    path.write_text(f"<?xml version='1.0'?>{head}<annotations><version>1.1</version>{image}</annotations>")
-    return path
+    return annotated.cvat(folder / "annotations.xml", shapes, head)
 
 
 def cvat(folder: Path) -> Path:
@@ -151,7 +107,7 @@ def voc(folder: Path) -> Path:
         "# label:color:parts:actions\nbackground:0,0,0::\negg:128,0,0::\nfrying pan:0,128,0::\n"
     )
     colors = np.array([(0, 0, 0), (128, 0, 0), (0, 128, 0)], np.uint8)
-    Image.fromarray(colors[expected()]).save(root / "SegmentationClass/a.png")
+    Image.fromarray(colors[egg_in_pan()]).save(root / "SegmentationClass/a.png")
     return root
 
 
@@ -164,9 +120,21 @@ def test_every_tool_gives_the_same_mask(folder: Path, source, capsys: pytest.Cap
     assert convert.main([str(path), str(out), "--images", str(folder / "photos"), "--rename", "frying pan=pan"]) == 0
     assert (out / "images/a.jpg").read_bytes() == (folder / "photos/a.jpg").read_bytes()
     mask = masks.read((out / "masks/a.jpg.png").read_bytes(), EGGS_AND_PANS)
-    np.testing.assert_array_equal(mask.ids, expected())
+    np.testing.assert_array_equal(mask.ids, egg_in_pan())
     assert mask.labels.rounded == 0
     assert f"1 photos and masks in {out}" in capsys.readouterr().out
+
+
+def pixels(runs: Runs) -> np.ndarray:
+    return coco_api().decode(runs)
+
+
+def box(*args) -> np.ndarray:
+    return pixels(regions.box(*args))
+
+
+def ellipse(*args) -> np.ndarray:
+    return pixels(regions.ellipse(*args))
 
 
 def test_shapes_have_the_pixels_that_lie_in_them() -> None:
@@ -186,7 +154,7 @@ def test_void_is_a_value_that_training_leaves_out(folder: Path) -> None:
     args = [str(path), str(folder / "out"), "--images", str(folder / "photos")]
     assert convert.main([*args, "--rename", "frying pan=pan", "egg=void"]) == 0
     mask = masks.read((folder / "out/masks/a.jpg.png").read_bytes(), EGGS_AND_PANS)
-    np.testing.assert_array_equal(mask.ids, np.where(expected() == 1, VOID, expected()))
+    np.testing.assert_array_equal(mask.ids, np.where(egg_in_pan() == 1, VOID, egg_in_pan()))
 
 
 @pytest.mark.parametrize("as_polygons", [False, True])
@@ -216,15 +184,6 @@ def test_masks_go_to_coco_and_come_back(tmp_path: Path, as_polygons: bool) -> No
             np.testing.assert_array_equal(back, ids)
 
 
-def test_outlines_hold_every_pixel_of_a_region_without_holes() -> None:
-    ids = expected()
-    ids[ids == 1] = 2
-    ids[0, 0] = 1
-    content = coco.content([("a.jpg", ids)], EGGS_AND_PANS, as_polygons=True)
-    for row, c in zip(content["annotations"], (1, 2), strict=True):
-        np.testing.assert_array_equal(polygons(row["segmentation"], ids.shape), ids == c)
-
-
 def shrink(folder: Path, path: Path) -> Path:
     Image.new("RGB", (20, 20)).save(folder / "photos/a.jpg")
     return path
@@ -237,8 +196,7 @@ def twice(path: Path) -> Path:
 
 
 def test_far_corners_are_as_good_as_near_ones() -> None:
-    whole = polygons([[-1e9, -1e9, 1e9, -1e9, 1e9, 1e9, -1e9, 1e9]], (HEIGHT, WIDTH))
-    assert whole.all()
+    assert box(-1e9, -1e9, 1e9, 1e9, (HEIGHT, WIDTH)).all()
 
 
 def test_an_error_in_the_last_photo_leaves_nothing_written(folder: Path) -> None:
@@ -271,22 +229,13 @@ def failing(folder: Path, path: Path, *args: str) -> list[str]:
     [
         (coco_polygons, (), "a.jpg has a 'frying pan', expected background, egg, pan, void: --rename frying pan=NAME"),
         (coco_polygons, ("--rename", "frying pan"), "--rename frying pan: expected LABEL=NAME"),
-        (lambda f: coco_file(f, (9, [ring(*EGG)])), (), "is no sound COCO file: KeyError(9)"),
-        (lambda f: coco_file(f, (3, [])), (), "a region has no outline"),
-        (lambda f: coco_file(f, (3, [[0, 0, float("nan"), 1, 1, 1]])), (), "or one that lies nowhere"),
+        (lambda f: coco_file(f, (9, [ring(*EGG)])), (), "is of category '9', which is not among the categories"),
         (lambda f: shrink(f, coco_polygons(f)), (), "a.jpg is 20x20, its annotation is 37x29"),
         (lambda f: cvat_shapes(f, "").rename(f / "twice.xml") and twice(f / "twice.xml"), (), "has a.jpg twice"),
-        (lambda f: coco_file(f, (3, {"size": [1, 1], "counts": "x"})), (), "is no sound COCO file"),
-        (lambda f: cvat_shapes(f, '<cuboid label="egg"/>'), (), "a cuboid has no inside"),
         (
             lambda f: cvat_shapes(f, "", '<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]>'),
             (),
             "cannot be read as XML: EntitiesForbidden",
-        ),
-        (
-            lambda f: labelme_shapes(f, {"label": "egg", "shape_type": "line", "points": [[0, 0], [1, 1]]}),
-            (),
-            "a line has",
         ),
         (lambda f: f / "photos", ("--format", "voc"), "labelmap.txt is not there"),
         (lambda f: f / "nowhere", (), "is no annotation that can be told by itself"),
@@ -332,4 +281,92 @@ def test_a_missing_extra_says_how_to_get_it(
     assert convert.main(failing(folder, source(folder))) == 2
     assert "pip install '.[convert]'" in capsys.readouterr().err
     with pytest.raises(InputError):
-        coco.read(folder / "nothing.json").__next__()
+        next(coco.read(folder / "nothing.json", None, 1))
+
+
+def instances(folder: Path, *names: str) -> Path:
+    """A COCO file of photos with an egg each."""
+    file = annotated.coco()
+    row = {"category_id": 3, "segmentation": [ring(*EGG)]}
+    file["images"] = [file["images"][0] | {"id": i, "file_name": name} for i, name in enumerate(names)]
+    file["annotations"] = [row | {"id": i, "image_id": i} for i in range(len(names))]
+    for name in names:
+        photo(folder / "photos" / name)
+    return write(folder / "instances.json", file)
+
+
+def test_a_mask_that_would_be_taken_for_that_of_another_photo_is_refused(folder: Path, capsys) -> None:
+    path = instances(folder, "a.jpg", "a.jpg.png")
+    assert convert.main(failing(folder, path)) == 2
+    error = capsys.readouterr().err
+    assert "a.jpg.png would not be found with" in error
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a", "out/images/a would not be found: expected a name"),
+        ("a.tga", "expected a name that is not hidden and ends in .jpg, .jpeg"),
+        (".a.jpg", "out/images/.a.jpg would not be found: expected a name that is not hidden"),
+        (f"{'a' * 249}.jpg", ".jpg.png: File name too long"),
+    ],
+)
+def test_a_name_that_would_not_be_found_again_is_refused(folder: Path, name: str, message: str, capsys) -> None:
+    assert convert.main(failing(folder, instances(folder, name))) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+def test_a_set_that_is_there_keeps_its_pairs(folder: Path, capsys) -> None:
+    """Old masks by their stems, which a new photo of that stem would leave without theirs."""
+    photo(folder / "out/images/a.webp")
+    photo(folder / "out/masks/a.png")
+    assert convert.main(failing(folder, instances(folder, "b.jpg"))) == 0
+    before = sorted((folder / "out").rglob("*"))
+    assert convert.main(failing(folder, instances(folder, "a.jpg"))) == 2
+    assert "out/images/a.webp would not be found with" in capsys.readouterr().err
+    assert sorted((folder / "out").rglob("*")) == before
+
+
+def test_an_old_mask_of_the_same_photo_is_not_left_to_be_taken(folder: Path, capsys) -> None:
+    photo(folder / "out/masks/a.jpg")
+    assert convert.main(failing(folder, instances(folder, "a.jpg"))) == 2
+    assert "out/masks/a.jpg would be taken for its mask" in capsys.readouterr().err
+
+
+def test_faults_of_all_photos_are_listed(folder: Path, capsys) -> None:
+    path = instances(folder, "a.jpg", "b.jpg", "c.jpg")
+    (folder / "photos/a.jpg").unlink()
+    (folder / "photos/c.jpg").write_text("no picture")
+    assert convert.main(failing(folder, path)) == 2
+    error = capsys.readouterr().err
+    assert "2 faults, and nothing was written" in error
+    assert "a.jpg is not there: --images says where the photos lie" in error
+    assert "c.jpg is no picture" in error
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)
+def test_pixels_are_bounded(folder: Path, source, capsys: pytest.CaptureFixture[str]) -> None:
+    path = source(folder)
+    assert convert.main(failing(folder, path, "--max_pixels", "1072")) == 2
+    assert "(--max_pixels)" in capsys.readouterr().err
+    assert convert.main(failing(folder, path, "--max_pixels", "1073", "--rename", "frying pan=pan")) == 0
+
+
+@pytest.mark.parametrize("most", ["0", "1000000000000"])
+def test_the_bound_is_one_that_pillow_keeps(folder: Path, most: str, capsys) -> None:
+    assert convert.main(failing(folder, coco_polygons(folder), "--max_pixels", most)) == 2
+    assert f"--max_pixels {most}: expected 1 to " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("tag", "code"), [(1, 2), (3, 2), (6, 0), (8, 0)])
+def test_an_annotation_fits_the_upright_photo_or_the_stored_one(folder: Path, tag: int, code: int, capsys) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    path = coco_polygons(folder)
+    picture = Image.fromarray(ramp(HEIGHT, WIDTH))
+    (folder / "photos/a.jpg").write_bytes(encoded(picture, "JPEG", exif=exif))
+    assert convert.main(failing(folder, path, "--rename", "frying pan=pan")) == code
+    if code:
+        assert "a.jpg is 29x37, its annotation is 37x29" in capsys.readouterr().err

@@ -96,9 +96,9 @@ def test_what_cannot_be_downloaded_says_what_to_do(monkeypatch):
     with pytest.raises(InputError, match=r"cannot be downloaded \(URL fetch failure.*--encoder_weights FILE"):
         encoders.load(encoder, "resnet50", "imagenet")
     with pytest.raises(InputError, match="cannot be downloaded"):
-        encoders.check("resnet50", "imagenet")
-    for name, weights in (("resnet50", "none"), ("efficientnet_lite0", "imagenet"), ("plain", "imagenet")):
-        encoders.check(name, weights)
+        encoders.check("resnet50", 64, "imagenet")
+    for name, weights in (("resnet50", "none"), ("efficientnet_lite0", "imagenet")):
+        encoders.check(name, 64, weights)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v3"])
@@ -107,7 +107,7 @@ def test_a_file_of_weights_that_is_not_there_or_does_not_fit(tmp_path, name):
     with pytest.raises(InputError, match=r"gone\.h5 is not there"):
         encoders.load(encoder, name, str(tmp_path / "gone.h5"))
     with pytest.raises(InputError, match=r"gone\.h5 is not there"):
-        encoders.check(name, str(tmp_path / "gone.h5"))
+        encoders.check(name, 64, str(tmp_path / "gone.h5"))
     (tmp_path / "text.h5").write_text("hello")
     with pytest.raises(InputError, match=r"text\.h5"):
         encoders.load(encoder, name, str(tmp_path / "text.h5"))

@@ -2,52 +2,115 @@
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from eggseg.annotations.regions import Annotated, Region, coco_api, polygons
+from eggseg import pairs
+from eggseg.annotations.fields import entry, field, identity, naming, of_kind, outline, shown, size, whole
+from eggseg.annotations.photos import below, refuse_misfit
+from eggseg.annotations.regions import Annotated, Region, coco_api, counted, outlined
 from eggseg.classes import VOID, ClassTable
-from eggseg.errors import InputError
-from eggseg.files import inside, read_json
+from eggseg.errors import InputError, printable
+from eggseg.files import read_json
+
+Row = dict[str, Any]
 
 
-def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:
+def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
     """The photos of a JSON file; they lie in `photos`, or beside the file."""
     content = read_json(source)
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
         raise InputError(f"{source} is no COCO file: expected images, annotations and categories")
-    folder = photos or source.parent
+    with naming(source):
+        images, categories = _by_id(content, "images"), _by_id(content, "categories")
+        labels = {of: field(row, "name", str) for of, row in categories.items()}
+        of_photo: dict[str, list[Row]] = {of: [] for of in images}
+        orphans = []
+        for row in field(content, "annotations", list):
+            of = identity(entry(row, "image_id"), "image_id")
+            if of in of_photo:
+                of_photo[of].append(row)
+            else:
+                orphans.append(f"{source}: {shown(row)} is of image {shown(of)}, which is not among the images")
+    if orphans:
+        raise InputError(pairs.summary(orphans, "annotations of images that the file does not list"))
+    for of, image in images.items():
+        yield functools.partial(_annotated, source, image, of_photo[of], labels, photos or source.parent, max_pixels)
+
+
+def _by_id(content: Row, name: str) -> dict[str, Row]:
+    """The rows of that name by their ids."""
+    found: dict[str, Row] = {}
+    for row in field(content, name, list):
+        of = identity(entry(row, "id"), "id")
+        if of in found:
+            raise ValueError(f"{name} has the id {shown(of)} twice")
+        found[of] = row
+    return found
+
+
+def _annotated(
+    source: Path, image: Row, rows: Sequence[Row], labels: Mapping[str, str], folder: Path, max_pixels: int
+) -> Annotated:
+    name = shown(image.get("file_name"))
+    with naming(source):
+        photo = below(folder, field(image, "file_name", str))
+        extent = size(entry(image, "height"), entry(image, "width"), max_pixels)
+    refuse_misfit(photo, extent, max_pixels)
     try:
-        labels = {row["id"]: row["name"] for row in content["categories"]}
-        of_photo = collections.defaultdict(list)
-        for row in content["annotations"]:
-            of_photo[row["image_id"]].append(row)
-        for image in content["images"]:
-            size = (int(image["height"]), int(image["width"]))
-            regions = [
-                Region(labels[row["category_id"]], _pixels(row["segmentation"], size)) for row in of_photo[image["id"]]
-            ]
-            photo = inside(folder, image["file_name"])
-            yield Annotated(photo.relative_to(folder).as_posix(), photo, size, tuple(regions))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{source} is no sound COCO file: {error!r}") from None
+        drawn = [shape for row in rows for shape in _regions(row, labels, extent)]
+    except ValueError as error:
+        raise InputError(f"{printable(source)}: of {name}, {error}") from None
+    return Annotated.of(photo.relative_to(folder).as_posix(), photo, extent, drawn)
 
 
-def _pixels(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    if isinstance(segmentation, list):
-        return polygons(segmentation, size)
-    api = coco_api()
-    if isinstance(segmentation["counts"], list):
-        segmentation = api.frPyObjects(segmentation, *size)
-    pixels = api.decode(segmentation).astype(bool)
-    if pixels.shape != size:
-        raise ValueError(f"run lengths of {pixels.shape}, photo of {size}")
-    return pixels
+def _regions(row: Row, labels: Mapping[str, str], extent: tuple[int, int]) -> Iterator[Region | str]:
+    """The region of an annotation, and the kinds of what has no area."""
+    category = identity(entry(row, "category_id"), "category_id")
+    if category not in labels:
+        raise ValueError(f"an annotation is of category {shown(category)}, which is not among the categories")
+    shape = row.get("segmentation") or []
+    if isinstance(shape, dict):
+        if [whole(side, "size") for side in field(shape, "size", list)] != list(extent):
+            raise ValueError(f"run lengths are of the size {shown(shape['size'])}, expected {list(extent)}")
+        counts = entry(shape, "counts")
+        if not isinstance(counts, str):
+            runs = [whole(count, "counts") for count in of_kind(counts, "counts", list)]
+        else:
+            runs = _unpacked(counts)
+        yield Region(labels[category], counted(runs, extent))
+        return
+    rings = [outline(of_kind(ring, "a ring", list), "a ring") for ring in of_kind(shape, "segmentation", list)]
+    yield from (f"polygon of {len(ring)} points" for ring in rings if len(ring) < 3)
+    if not rings:
+        yield "box without an outline"
+    if closed := [ring for ring in rings if len(ring) >= 3]:
+        yield Region(labels[category], outlined(closed, extent))
+
+
+def _unpacked(text: str) -> list[int]:
+    """Packed run lengths: of each, or of its difference to the last but one, 5 bits a character, the lowest first.
+
+    pycocotools reads on past the end of a text that is cut.
+    """
+    parts = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(parts & 32 == 0)
+    lengths = np.diff(ends, prepend=-1)
+    if parts.size == 0 or parts.min() < 0 or parts.max() > 63 or ends.size == 0 or ends[-1] != parts.size - 1:
+        raise ValueError(f"packed run lengths are {shown(text)}, expected characters from 0 to o, the last below P")
+    if lengths.max() > 7:
+        raise ValueError(f"packed run lengths hold a number of {lengths.max()} characters, expected at most 7")
+    place = np.arange(parts.size) - np.repeat(ends - lengths + 1, lengths)
+    counts = np.add.reduceat((parts & 31) << 5 * place, ends - lengths + 1)
+    counts -= np.where(parts[ends] & 16, 1 << 5 * lengths, 0)  # the highest bit says that it is negative
+    for first in (1, 2):
+        counts[first::2] = np.cumsum(counts[first::2])
+    return counts.tolist()
 
 
 def content(masks: Sequence[tuple[str, np.ndarray]], classes: ClassTable, *, as_polygons: bool) -> dict[str, Any]:

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eggseg.annotations.regions import Annotated, Region, box, ellipse, polygons
+from eggseg.annotations.fields import naming, number, outline, shown, size, whole
+from eggseg.annotations.photos import below, refuse_misfit
+from eggseg.annotations.regions import (
+    Annotated,
+    Region,
+    Runs,
+    box,
+    ellipse,
+    outlined,
+    placed,
+    refuse_incomplete,
+)
 from eggseg.errors import InputError, missing_extra
-from eggseg.files import inside
 
 
-def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:
+def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
     """The photos of an XML file; they lie in `photos`, or in a folder images beside the file, or beside it."""
     beside = source.parent / "images"
     folder = photos or (beside if beside.is_dir() else source.parent)
-    for image in _root(source).iter("image"):
-        try:
-            size = (int(image.attrib["height"]), int(image.attrib["width"]))
-            regions = [
-                Region(shape.attrib["label"], _pixels(shape, size), int(shape.attrib.get("z_order", 0)))
-                for shape in image
-                if "label" in shape.attrib and shape.tag not in ("tag", "points", "polyline")
-            ]
-            photo = inside(folder, image.attrib["name"])
-        except (KeyError, ValueError) as error:
-            raise InputError(f"{source} is no sound CVAT file: {error!r}") from None
-        yield Annotated(photo.relative_to(folder).as_posix(), photo, size, tuple(regions))
+    root = _root(source)
+    if root.find("track") is not None:
+        raise InputError(f"{source} is CVAT for video: expected CVAT for images 1.1")
+    for image in root.iter("image"):
+        yield functools.partial(_annotated, source, image, folder, max_pixels)
 
 
 def _root(source: Path) -> Any:
@@ -42,22 +46,46 @@ def _root(source: Path) -> Any:
         raise InputError(f"{source} cannot be read as XML: {error!r}") from None
 
 
-def _pixels(shape: Any, size: tuple[int, int]) -> np.ndarray:
-    def number(name: str) -> float:
-        return float(shape.attrib.get(name, 0) if name == "rotation" else shape.attrib[name])
+def _annotated(source: Path, image: Any, folder: Path, max_pixels: int) -> Annotated:
+    with naming(source):
+        photo = below(folder, _text(image, "name"))
+        extent = size(_text(image, "height"), _text(image, "width"), max_pixels)
+        refuse_misfit(photo, extent, max_pixels)
+        # A tag is said of the whole photo.
+        drawn = [_region(shape, extent, max_pixels) for shape in image if shape.tag != "tag"]
+        return Annotated.of(photo.relative_to(folder).as_posix(), photo, extent, drawn)
 
+
+def _region(shape: Any, extent: tuple[int, int], max_pixels: int) -> Region | str:
+    """A shape, or its kind if it has no area."""
+    if shape.tag not in ("polygon", "box", "ellipse", "mask"):
+        return shown(shape.tag).strip("'")
+    label, level = _text(shape, "label"), whole(shape.attrib.get("z_order", "0"), "z_order")
     if shape.tag == "polygon":
-        points = shape.attrib["points"].replace(";", ",").split(",")
-        return polygons([[float(part) for part in points]], size)
-    if shape.tag == "box":
-        return box(number("xtl"), number("ytl"), number("xbr"), number("ybr"), size, number("rotation"))
-    if shape.tag == "ellipse":
-        return ellipse(number("cx"), number("cy"), number("rx"), number("ry"), size, number("rotation"))
-    if shape.tag == "mask":
-        left, top, width, height = (int(number(name)) for name in ("left", "top", "width", "height"))
-        runs = [int(run) for run in shape.attrib["rle"].split(",")]
-        part = np.repeat(np.arange(len(runs)) % 2, runs).astype(bool).reshape(height, width)
-        pixels = np.zeros(size, bool)
-        pixels[top : top + height, left : left + width] = part
-        return pixels
-    raise ValueError(f"a {shape.tag} has no inside")
+        corners = outline(_text(shape, "points").replace(";", ",").split(","), "points")
+        if len(corners) < 3:
+            return f"polygon of {len(corners)} points"
+        return Region(label, outlined([corners], extent), level)
+    return Region(label, _mask(shape, extent, max_pixels) if shape.tag == "mask" else _round(shape, extent), level)
+
+
+def _round(shape: Any, extent: tuple[int, int]) -> Runs:
+    """The pixels of a box or an ellipse, which may be turned."""
+    draw, names = (box, ("xtl", "ytl", "xbr", "ybr")) if shape.tag == "box" else (ellipse, ("cx", "cy", "rx", "ry"))
+    first, second, third, fourth = (number(_text(shape, name), name) for name in names)
+    return draw(first, second, third, fourth, extent, number(shape.attrib.get("rotation", "0"), "rotation"))
+
+
+def _mask(shape: Any, extent: tuple[int, int], max_pixels: int) -> Runs:
+    """The pixels of run lengths along the rows of a part of the photo."""
+    left, top = (whole(_text(shape, name), name) for name in ("left", "top"))
+    part = size(_text(shape, "height"), _text(shape, "width"), max_pixels)
+    runs = [whole(run, "rle") for run in _text(shape, "rle").split(",")]
+    refuse_incomplete(runs, part)
+    return placed(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(part), left, top, extent)
+
+
+def _text(element: Any, name: str) -> str:
+    if name not in element.attrib:
+        raise ValueError(f"a {shown(element.tag)} has no {name}")
+    return element.attrib[name]

@@ -1,53 +1,119 @@
-"""LabelMe: a JSON file for each photo."""
+"""LabelMe, and X-AnyLabeling, which writes the same with more kinds of shapes: a JSON file for each photo."""
 
 from __future__ import annotations
 
 import base64
+import functools
 import io
-from collections.abc import Iterator
-from pathlib import Path, PureWindowsPath
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from eggseg.annotations.regions import Annotated, Region, box, ellipse, polygons
-from eggseg.errors import InputError
-from eggseg.files import inside, read_json
+from eggseg.annotations.fields import entry, field, naming, of_kind, points, shown, size
+from eggseg.annotations.photos import below, is_file, refuse_misfit, slashed
+from eggseg.annotations.regions import Annotated, Region, Runs, box, ellipse, outlined, placed
+from eggseg.files import read_json
+from eggseg.pictures import PictureError, opened
 
+OUTLINES = ("polygon", "rotation", "oriented_rectangle", "quadrilateral")
+"""Kinds of shapes whose points are corners, one after the other."""
 
-def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:
-    """The photos of all JSON files below a folder; each lies in `photos`, or beside its file."""
-    for path in sorted(source.rglob("*.json")):
-        content = read_json(path)
-        try:
-            size = (int(content["imageHeight"]), int(content["imageWidth"]))
-            name = PureWindowsPath(content["imagePath"]).name  # whose last part is that of a path of either kind
-            regions = [Region(shape["label"], _pixels(shape, size)) for shape in content["shapes"]]
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise InputError(f"{path} is no sound LabelMe file: {error!r}") from None
-        below = path.parent.relative_to(source) / name
-        yield Annotated(below.as_posix(), inside(photos or path.parent, name), size, tuple(regions))
+FEWEST = {**dict.fromkeys(OUTLINES, 3), "rectangle": 2, "circle": 2, "mask": 1}
+"""How many points each kind of shape that has an area needs."""
 
 
-def _pixels(shape: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-    kind, points = shape.get("shape_type") or "polygon", shape["points"]
-    if kind == "polygon":
-        return polygons([[part for point in points for part in point]], size)
-    (x, y), (u, v) = points[:2]
-    if kind == "rectangle":
-        return box(min(x, u), min(y, v), max(x, u), max(y, v), size)
-    if kind == "circle":
-        radius = float(np.hypot(u - x, v - y))
-        return ellipse(x, y, radius, radius, size)
+def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
+    """The photos of all JSON files below a folder; each lies in `photos`, or where its file says."""
+    for path in listed(source):
+        yield functools.partial(_annotated, path, source, photos, max_pixels)
+
+
+def listed(source: Path) -> list[Path]:
+    """All JSON files below a folder, sorted. Hidden files are passed over; links to folders are followed, once each."""
+    found, seen = [], set[str]()
+    for root, folders, names in os.walk(source, followlinks=True):
+        place = os.path.realpath(root)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and place not in seen)
+        if place not in seen:
+            found += [Path(root, name) for name in names if name.lower().endswith(".json") and name[0] != "."]
+        seen.add(place)
+    return sorted(found)
+
+
+def _annotated(path: Path, source: Path, photos: Path | None, max_pixels: int) -> Annotated:
+    content = read_json(path)
+    with naming(path):
+        photo, name = _photo(path, field(content, "imagePath", str), source, photos)
+        extent = size(entry(content, "imageHeight"), entry(content, "imageWidth"), max_pixels)
+        shapes = field(content, "shapes", list)
+        refuse_misfit(photo, extent, max_pixels)
+        return Annotated.of(name, photo, extent, [_region(shape, extent, max_pixels) for shape in shapes])
+
+
+def _photo(path: Path, image_path: str, source: Path, photos: Path | None) -> tuple[Path, str]:
+    """The photo of a JSON file, and what it is called: its path below `photos`, or below `source`.
+
+    `image_path` starts from the JSON file. Where it does not lead into `photos`, the photos were moved: then it is the
+    photo there whose path ends in as many of the same folders as possible, at least those that the JSON file lies in.
+    """
+    if "\0" in image_path:
+        raise ValueError(f"imagePath is {shown(image_path)}, expected the name of a photo")
+    there = path.parent / image_path
+    there = there if is_file(there) else path.parent / slashed(image_path)
+    place = Path(os.path.abspath(there))
+    folder = photos or source
+    if place.is_relative_to(os.path.abspath(folder)):
+        return there, os.path.relpath(place, folder)
+    folders = path.parent.relative_to(source).parts
+    parts = [part for part in Path(os.path.relpath(place, source)).parts if part != os.pardir]
+    is_mirrored = bool(folders) and tuple(parts[:-1][-len(folders) :]) == folders
+    fewest = len(folders) + 1 if is_mirrored else 1
+    if photos is None:
+        return there, str(PurePosixPath(*(parts[-fewest:] if is_mirrored else parts)))
+    names = [str(PurePosixPath(*parts[i:])) for i in range(len(parts) - fewest + 1)] or [image_path]
+    name = next((name for name in names if is_file(photos / name)), names[-1])
+    return below(photos, name), name
+
+
+def _region(shape: Any, extent: tuple[int, int], max_pixels: int) -> Region | str:
+    """A shape, or its kind if it has no area."""
+    label, corners = field(shape, "label", str), points(field(shape, "points", list), "points")
+    kind = of_kind(shape.get("shape_type") or "polygon", "shape_type", str)
+    if kind not in FEWEST:
+        return shown(kind).strip("'")
+    if len(corners) < FEWEST[kind]:
+        return f"{kind} of {len(corners)} points"
     if kind == "mask":
-        part = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"])), formats=["PNG"])) > 0
-        return _placed(part, round(x), round(y), size)
-    raise ValueError(f"a {kind} has no inside")
+        part = _part(field(shape, "mask", str), max_pixels)
+        return Region(label, placed(part, round(corners[0].real), round(corners[0].imag), extent))
+    return Region(label, _pixels(kind, corners, extent))
 
 
-def _placed(part: np.ndarray, left: int, top: int, size: tuple[int, int]) -> np.ndarray:
-    pixels = np.zeros(size, bool)
-    window = pixels[top : top + part.shape[0], left : left + part.shape[1]]
-    window[:] = part[: window.shape[0], : window.shape[1]]
-    return pixels
+def _pixels(kind: str, corners: np.ndarray, extent: tuple[int, int]) -> Runs:
+    if kind in OUTLINES:
+        return outlined([corners], extent)
+    if kind == "rectangle" and len(corners) == 4:
+        # Around their middle, in whatever order they are given.
+        return outlined([corners[np.argsort(np.angle(corners - corners.mean()))]], extent)
+    if len(corners) != 2:
+        raise ValueError(f"a {kind} has {len(corners)} points, expected 2{' or 4' * (kind == 'rectangle')}")
+    (x, y), (u, v) = ((corner.real, corner.imag) for corner in corners)
+    if kind == "rectangle":
+        return box(x, y, u, v, extent)
+    radius = abs(corners[1] - corners[0])
+    return ellipse(x, y, radius, radius, extent)
+
+
+def _part(mask: str, max_pixels: int) -> np.ndarray:
+    """A mask as it stands in the JSON, a picture of one channel, to (h, w) bool."""
+    try:
+        with opened(io.BytesIO(base64.b64decode(mask)), max_pixels) as picture:
+            part = np.asarray(picture) > 0
+    except PictureError as error:
+        raise ValueError(f"a mask {error}") from None
+    if part.ndim != 2:
+        raise ValueError(f"a mask has {part.shape[-1]} channels, expected one")
+    return part

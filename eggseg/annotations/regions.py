@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from eggseg.classes import VOID, ClassTable
-from eggseg.errors import InputError, missing_extra
-from eggseg.pictures import MOST_PIXELS
+from eggseg.errors import InputError, missing_extra, printable
 
 UNKNOWN = "void"
 """The label of a region that nobody knows: it is left out of loss and metrics."""
+
+LONGEST = 4_000_000
+"""The longest outline, pixels: pycocotools takes about 100 bytes for each."""
+
+Runs = dict[str, Any]
+"""The pixels of a region as pycocotools packs them: a few bytes where an array would take one for each pixel."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +29,19 @@ class Region:
     """A part of a photo and what it is."""
 
     label: str
-    pixels: np.ndarray
-    """(h, w) bool."""
+    runs: Runs
     level: int = 0
     """Regions of a higher level lie above others."""
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return int(coco_api().area(self.runs))
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(h, w) bool."""
+        return coco_api().decode(self.runs).astype(bool)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +54,21 @@ class Annotated:
     size: tuple[int, int]
     """(height, width)."""
     regions: tuple[Region, ...]
+    skipped: tuple[str, ...] = ()
+    """What else was drawn, by kind: shapes that have no area."""
+
+    @classmethod
+    def of(cls, name: str, photo: Path, size: tuple[int, int], drawn: Iterable[Region | str]) -> Annotated:
+        """From all shapes of a photo: regions, and the kinds of those that are none."""
+        regions, skipped = [], []
+        for shape in drawn:
+            if isinstance(shape, str):
+                skipped.append(shape)
+            elif shape.area == 0:
+                skipped.append("shape that covers no pixel")
+            else:
+                regions.append(shape)
+        return cls(name, photo, size, tuple(regions), tuple(skipped))
 
     def ids(self, classes: ClassTable, rename: Mapping[str, str]) -> np.ndarray:
         """Class ids, (h, w) uint8: small regions above large ones of their level, as an egg lies in its pan.
@@ -46,49 +76,97 @@ class Annotated:
         `rename` takes labels to names of classes, or to "void". `InputError` where a label is neither.
         """
         ids = np.zeros(self.size, np.uint8)
-        for region in sorted(self.regions, key=lambda region: (region.level, -np.count_nonzero(region.pixels))):
+        for region in sorted(self.regions, key=lambda region: (region.level, -region.area)):
             name = rename.get(region.label, region.label)
             if name != UNKNOWN and name not in classes.names:
-                known = ", ".join((*classes.names, UNKNOWN))
-                raise InputError(f"{self.name} has a {name!r}, expected {known}: --rename {name}=NAME says what it is")
+                known, label = ", ".join((*classes.names, UNKNOWN)), printable(name)
+                raise InputError(
+                    f"{printable(self.name)} has a {name!r}, expected {known}: --rename {label}=NAME says what it is"
+                )
             ids[region.pixels] = VOID if name == UNKNOWN else classes.names.index(name)
         return ids
 
 
-def polygons(rings: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarray:
-    """The pixels of polygons, each x, y, x, y, ..., in a photo of (height, width): (h, w) bool.
+Reader = Callable[[Path, Path | None, int], Iterator[Callable[[], Annotated]]]
+"""Of a source, the folder of its photos or None, and the most pixels of a photo: a function for each photo, that reads
+its annotation. Either raises `InputError`, so that one faulty photo does not hide the faults of the next."""
 
-    `ValueError` where there is no polygon, or one that lies nowhere.
-    """
-    height, width = size
-    if not 0 < height * width <= MOST_PIXELS:
-        raise ValueError(f"a photo of {width}x{height}")
-    found = [np.array(ring, float) for ring in rings if len(ring) >= 6]  # what has fewer corners has no inside
-    if not found or not all(np.isfinite(ring).all() for ring in found):
-        raise ValueError("a region has no outline, or one that lies nowhere")
+
+def outlined(rings: Sequence[np.ndarray], size: tuple[int, int]) -> Runs:
+    """The pixels inside of at least one outline, each (n,) complex, in a photo of (height, width)."""
+    near = [ring for ring in (_near(ring, size) for ring in rings) if len(ring) >= 3]
+    for ring in near:
+        step = np.diff(ring, append=ring[:1])
+        if np.maximum(abs(step.real), abs(step.imag)).sum() > LONGEST:
+            raise ValueError(f"an outline is longer than {LONGEST} pixels")
+    if not near:
+        return counted([size[0] * size[1]], size)
     api = coco_api()
-    # Far outside it makes no difference where, but to the memory that pycocotools takes.
-    near = [np.clip(ring, -2 * max(size), 3 * max(size)).tolist() for ring in found]
-    return api.decode(api.merge(api.frPyObjects(near, *size))).astype(bool)
+    flat = [np.stack([ring.real, ring.imag], -1).ravel().tolist() for ring in near]
+    return api.merge(api.frPyObjects(flat, *size))
 
 
-def box(left: float, top: float, right: float, bottom: float, size: tuple[int, int], turn: float = 0) -> np.ndarray:
-    """The pixels of a rectangle, turned about its middle by so many degrees: (h, w) bool."""
+def box(left: float, top: float, right: float, bottom: float, size: tuple[int, int], turn: float = 0) -> Runs:
+    """The pixels of a rectangle, turned about its middle by so many degrees."""
     corners = np.array([complex(left, top), complex(right, top), complex(right, bottom), complex(left, bottom)])
-    return polygons([_turned(corners, corners.mean(), turn)], size)
+    return outlined([_turned(corners, corners.mean(), turn)], size)
 
 
-def ellipse(x: float, y: float, across: float, down: float, size: tuple[int, int], turn: float = 0) -> np.ndarray:
-    """The pixels of an ellipse about (x, y) with two half axes, turned by so many degrees: (h, w) bool."""
+def ellipse(x: float, y: float, across: float, down: float, size: tuple[int, int], turn: float = 0) -> Runs:
+    """The pixels of an ellipse about (x, y) with two half axes, turned by so many degrees."""
     angle = np.linspace(0, 2 * np.pi, 181)[:-1]
     middle = complex(x, y)
-    return polygons([_turned(middle + across * np.cos(angle) + 1j * down * np.sin(angle), middle, turn)], size)
+    return outlined([_turned(middle + across * np.cos(angle) + 1j * down * np.sin(angle), middle, turn)], size)
 
 
-def _turned(points: np.ndarray, middle: complex, turn: float) -> list[float]:
-    """Points, (n,) complex, turned about another by so many degrees, as x, y, x, y, ..."""
-    points = (points - middle) * np.exp(1j * np.radians(turn)) + middle
-    return np.stack([points.real, points.imag], -1).ravel().tolist()
+def counted(counts: Sequence[int], size: tuple[int, int]) -> Runs:
+    """The pixels of run lengths down the columns, the first of what is outside."""
+    refuse_incomplete(counts, size)
+    return coco_api().frPyObjects({"size": list(size), "counts": list(counts)}, *size)
+
+
+def covered(pixels: np.ndarray) -> Runs:
+    """The pixels of an array, (h, w) bool."""
+    return coco_api().encode(np.asfortranarray(pixels, np.uint8))
+
+
+def placed(part: np.ndarray, left: int, top: int, size: tuple[int, int]) -> Runs:
+    """The pixels of a part of a photo, (h, w) bool, that begins there; what lies outside of the photo is cut off."""
+    pixels = np.zeros(size, bool)
+    y, bottom = (min(max(edge, 0), size[0]) for edge in (top, top + part.shape[0]))
+    x, right = (min(max(edge, 0), size[1]) for edge in (left, left + part.shape[1]))
+    pixels[y:bottom, x:right] = part[y - top : bottom - top, x - left : right - left]
+    return covered(pixels)
+
+
+def refuse_incomplete(counts: Sequence[int], size: tuple[int, int]) -> None:
+    """`ValueError` unless run lengths fill a picture of (height, width): decoders leave the rest to chance."""
+    height, width = size
+    if min(counts, default=0) < 0 or sum(counts) != height * width:
+        raise ValueError(f"run lengths of {sum(counts)} pixels, expected {height * width} and none below 0")
+
+
+def _near(ring: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An outline, cut off where it leaves the photo by more than the photo's own size: what lies in it stays."""
+    height, width = size
+    for limit in (2 * width, 2 * height, width, height):
+        # On the right; a quarter turn brings the next side there, and four of them the outline to where it was.
+        ring = _cut(ring, limit) * -1j
+    return ring
+
+
+def _cut(ring: np.ndarray, limit: float) -> np.ndarray:
+    """The part of an outline, (n,) complex, that lies left of a vertical line."""
+    onward = np.roll(ring, -1)
+    inside, crosses = ring.real <= limit, (ring.real <= limit) != (onward.real <= limit)
+    step = np.where(crosses, onward - ring, 1)
+    meets = limit + 1j * (ring.imag + (limit - ring.real) / step.real * step.imag)
+    return np.stack([ring, meets], -1)[np.stack([inside, crosses], -1)]
+
+
+def _turned(points: np.ndarray, middle: complex, turn: float) -> np.ndarray:
+    """Points, (n,) complex, turned about another by so many degrees."""
+    return (points - middle) * np.exp(1j * np.radians(turn)) + middle
 
 
 def coco_api() -> ModuleType:

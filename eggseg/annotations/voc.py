@@ -2,54 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import collections
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from eggseg.annotations.regions import UNKNOWN, Annotated, Region
+from eggseg.annotations.photos import refuse_misfit
+from eggseg.annotations.regions import UNKNOWN, Annotated, Region, covered
 from eggseg.classes import Color, code_of_color
-from eggseg.errors import InputError
+from eggseg.errors import InputError, printable
 from eggseg.pictures import PictureError, fault, listed, opened, rgb
 
 BORDER = (224, 224, 192)
 """The colour of pixels that nobody labelled, index 255 of VOC's palette."""
 
 
-def read(source: Path, photos: Path | None = None) -> Iterator[Annotated]:
-    """The photos of a folder that have a mask; what a colour means stands in labelmap.txt."""
+def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
+    """The photos of a folder that have a mask of the same path and stem; what a colour means is in labelmap.txt."""
     names = _names(source / "labelmap.txt")
-    stems = {path.stem: path for path in listed(photos or source / "JPEGImages")}
-    for mask in listed(source / "SegmentationClass"):
-        if mask.stem not in stems:
-            raise InputError(f"{mask} has no photo in {photos or source / 'JPEGImages'}")
-        try:
-            with opened(mask) as picture:
-                codes = code_of_color(rgb(picture))
-        except PictureError as error:
-            raise InputError(fault(mask, error)) from None
-        regions = []
-        for code in np.unique(codes).tolist():
-            if code not in names:
-                raise InputError(f"{mask} has the colour #{code:06x}, which {source / 'labelmap.txt'} does not name")
-            regions.append(Region(names[code], codes == code))
-        yield Annotated(stems[mask.stem].name, stems[mask.stem], codes.shape, tuple(regions))
+    folder, masks = photos or source / "JPEGImages", source / "SegmentationClass"
+    found = collections.defaultdict(list)
+    for path in listed(folder):
+        found[path.relative_to(folder).with_suffix("")].append(path)
+    for mask in listed(masks):
+        candidates = found[mask.relative_to(masks).with_suffix("")]
+        yield functools.partial(_annotated, mask, candidates, folder, names, max_pixels)
+
+
+def _annotated(
+    mask: Path, candidates: Sequence[Path], folder: Path, names: Mapping[int, str], max_pixels: int
+) -> Annotated:
+    if len(candidates) != 1:
+        those = " and ".join(printable(path) for path in candidates) or f"no photo in {printable(folder)}"
+        raise InputError(f"{printable(mask)} has {those}, expected one photo of the same path and stem")
+    photo = candidates[0]
+    try:
+        with opened(mask, max_pixels) as picture:
+            size = picture.height, picture.width
+        refuse_misfit(photo, size, max_pixels)
+        with opened(mask, max_pixels) as picture:
+            codes = code_of_color(rgb(picture))
+    except PictureError as error:
+        raise InputError(fault(mask, error)) from None
+    regions = []
+    for code in np.unique(codes).tolist():
+        if code not in names:
+            raise InputError(f"{printable(mask)} has the colour #{code:06x}, which labelmap.txt does not name")
+        regions.append(Region(names[code], covered(codes == code)))
+    return Annotated.of(photo.relative_to(folder).as_posix(), photo, size, regions)
 
 
 def _names(path: Path) -> dict[int, str]:
     """What each colour means, by the lines `name:r,g,b:parts:actions` of a file."""
     try:
-        lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+        text = path.read_text("utf-8-sig")
     except OSError:
         raise InputError(f"{path} is not there: expected a line `name:red,green,blue::` for each class") from None
+    except ValueError as error:
+        raise InputError(f"{path} is no text in UTF-8: {error}") from None
     names = {_code(BORDER): UNKNOWN}
-    for line in lines:
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
         name, _, rest = line.partition(":")
         try:
             red, green, blue = (int(part) for part in rest.split(":")[0].split(","))
-        except ValueError:
-            raise InputError(f"{path} has the line {line!r}, expected `name:red,green,blue::`") from None
-        names[_code((red, green, blue))] = name
+            code = _code((red, green, blue))
+        except (ValueError, OverflowError):
+            raise InputError(f"{path} has the line {line!r}, expected `name:red,green,blue::`, 0 to 255") from None
+        if names.setdefault(code, name) != name and code != _code(BORDER):
+            raise InputError(f"{path} has one colour for {names[code]!r} and {name!r}")
+        names[code] = name
     return names
 
 

@@ -1,0 +1,109 @@
+"""Values of a file that somebody else wrote, checked before they are used.
+
+Every function raises `ValueError` where a value is not what it has to be; its message is to follow the file's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import reprlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from eggseg.errors import InputError, printable
+
+Kind = TypeVar("Kind")
+
+KINDS: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
+"""What JSON's types are called in messages."""
+
+FAR = 1e12
+"""The largest coordinate, pixels. Beyond it, arithmetic would lose whole pixels."""
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn a `ValueError` into an `InputError` that names the file."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f"{printable(path)}: {error}") from None
+
+
+def shown(value: Any) -> str:
+    """A value as it fits into a message, however long or deep it is."""
+    return printable(reprlib.repr(value))
+
+
+def field(row: Any, name: str, kind: type[Kind]) -> Kind:
+    """The value of that name and type in a JSON object."""
+    return of_kind(entry(row, name), name, kind)
+
+
+def entry(row: Any, name: str) -> Any:
+    """The value of that name in a JSON object."""
+    if not isinstance(row, dict):
+        raise ValueError(f"found {shown(row)}, expected an object with {name}")
+    if name not in row:
+        raise ValueError(f"{shown(row)} has no {name}")
+    return row[name]
+
+
+def of_kind(value: Any, name: str, kind: type[Kind]) -> Kind:
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {shown(value)}, expected {KINDS[kind]}")
+    return value
+
+
+def number(value: Any, name: str) -> float:
+    """A finite number, or the text of one, as the attributes of XML are."""
+    try:
+        # True and False are numbers to Python alone.
+        found = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, OverflowError):
+        found = float("nan")
+    if not abs(found) <= FAR:
+        raise ValueError(f"{name} is {shown(value)}, expected a number, {FAR:g} at most")
+    return found
+
+
+def whole(value: Any, name: str) -> int:
+    """A whole number, which some programs write as 7.0."""
+    found = number(value, name)
+    if not found.is_integer():
+        raise ValueError(f"{name} is {shown(value)}, expected a whole number")
+    return int(found)
+
+
+def identity(value: Any, name: str) -> str:
+    """What a row is known by: 7 and "7" are one."""
+    if isinstance(value, str):
+        return value.strip()
+    return str(value if type(value) is int else whole(value, name))
+
+
+def size(height: Any, width: Any, max_pixels: int) -> tuple[int, int]:
+    """(height, width) of a photo of 1 to `max_pixels` pixels."""
+    rows, columns = whole(height, "height"), whole(width, "width")
+    if min(rows, columns) < 1 or rows * columns > max_pixels:
+        raise ValueError(f"a photo of {columns}x{rows}, expected 1 to {max_pixels} pixels (--max_pixels)")
+    return rows, columns
+
+
+def outline(values: list[Any], name: str) -> np.ndarray:
+    """Coordinates x, y, x, y, ... as points, (n,) complex."""
+    if len(values) % 2:
+        raise ValueError(f"{name} has {len(values)} coordinates, expected an even number: x, y, x, y, ...")
+    coordinates = np.array([number(value, name) for value in values])
+    return coordinates[::2] + 1j * coordinates[1::2]
+
+
+def points(values: list[Any], name: str) -> np.ndarray:
+    """Points [[x, y], ...], (n,) complex."""
+    for value in values:
+        if not isinstance(value, list) or len(value) != 2:
+            raise ValueError(f"{name} has {shown(value)}, expected [x, y]")
+    return outline([part for value in values for part in value], name)

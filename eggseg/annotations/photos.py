@@ -1,0 +1,53 @@
+"""The photo that an annotation is about: where it lies, and whether the two fit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from eggseg.errors import InputError, printable
+from eggseg.pictures import PictureError, decode, fault, opened
+
+
+def below(folder: Path, name: str) -> Path:
+    """The file of that name in a folder, with backslashes or without; `InputError` where the name leads out of it."""
+    found = _inside(folder, name)
+    return found if is_file(found) else _inside(folder, slashed(name))
+
+
+def slashed(name: str) -> str:
+    """A path with forward slashes, as it was written on whatever system."""
+    return name.replace("\\", "/")
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; the system takes some names, such as those that are too long, for an error."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def refuse_misfit(photo: Path, size: tuple[int, int], max_pixels: int) -> None:
+    """`InputError` unless a photo is there and its header, or the upright photo, has that (height, width)."""
+    if not is_file(photo):
+        raise InputError(f"{printable(photo)} is not there: --images says where the photos lie")
+    try:
+        with opened(photo, max_pixels) as picture:
+            width, height = picture.size
+        fits = size == (height, width)
+        if size == (width, height) and not fits:
+            fits = decode(photo.read_bytes(), max_pixels)[0].shape[:2] == size
+    except (PictureError, OSError) as error:
+        raise InputError(fault(photo, error)) from None
+    if not fits:
+        raise InputError(f"{printable(photo)} is {width}x{height}, its annotation is {size[1]}x{size[0]}")
+
+
+def _inside(folder: Path, name: str) -> Path:
+    if "\0" in name:
+        raise InputError(f"{printable(name)} is no name of a file")
+    root, path = os.path.abspath(folder), os.path.abspath(folder / name)
+    if not Path(path).is_relative_to(root):
+        raise InputError(f"{printable(name)} leads out of {printable(folder)}")
+    return folder / Path(path).relative_to(root)
