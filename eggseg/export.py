@@ -11,6 +11,7 @@ import dataclasses
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from eggseg import hardware, pictures
 from eggseg.classes import ClassTable
 from eggseg.errors import InputError
 from eggseg.files import read_json
-from eggseg.geometry import letterbox, restore
+from eggseg.geometry import letterbox, restore_in_bands
 from eggseg.images import decode
 from eggseg.normalization import folded
 from eggseg.pictures import MAX_PIXELS
@@ -46,15 +47,12 @@ class Graph(tf.Module):
         self.tta = tta
         self.max_pixels = max_pixels
 
-    def logits(self, image: tf.Tensor) -> tf.Tensor:
-        """(h, w, 3) uint8 to (h, w, classes) float32."""
+    def scores(self, image: tf.Tensor) -> tf.Tensor:
+        """(h, w, 3) uint8 to the logits of its square, (size, size, classes) float32."""
         square = tf.cast(letterbox(image, self.network.input_shape[1]), tf.float32)
         views = tf.stack([square, square[:, ::-1]]) if self.tta else square[None]
         scores = self.network(views, training=False)
-        if self.tta:
-            scores = (scores[:1] + scores[1:, :, ::-1]) / 2
-        shape = tf.shape(image)
-        return restore(scores[0], shape[0], shape[1])
+        return (scores[0] + scores[1, :, ::-1]) / 2 if self.tta else scores[0]
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.string, "image_bytes")])
     def decode(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -62,29 +60,47 @@ class Graph(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, "image")])
     def class_ids(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"class_ids": tf.cast(tf.argmax(self.logits(image), -1), tf.uint8)}
+        (ids,) = self._restored(image, lambda logits: (_largest(logits),), (tf.uint8,))
+        return {"class_ids": ids}
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, "image")])
     def pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = self.logits(image)
-        return {"class_ids": tf.cast(tf.argmax(logits, -1), tf.uint8), "probabilities": tf.nn.softmax(logits)}
+        def each(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return _largest(logits), tf.nn.softmax(logits)
+
+        ids, probabilities = self._restored(image, each, (tf.uint8, tf.float32))
+        return {"class_ids": ids, "probabilities": probabilities}
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
     def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        count = len(self.classes)
+
+        def each(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            ids = tf.cast(_largest(logits), tf.int32)
+            pixels = tf.math.bincount(tf.reshape(ids, [-1]), minlength=count)
+            return tf.gather(self.classes.value_of_id, ids), tf.cast(pixels, tf.int64)[None]
+
         def one(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            ids = self.class_ids(self.decode(data)["image"])["class_ids"]
-            counts = tf.math.bincount(tf.cast(tf.reshape(ids, [-1]), tf.int32), minlength=len(self.classes))
-            mask = tf.gather(self.classes.value_of_id, tf.cast(ids, tf.int32))
-            return tf.io.encode_png(mask), tf.cast(counts, tf.int64)
+            mask, pixels = self._restored(self.decode(data)["image"], each, (tf.uint8, tf.int64))
+            return tf.io.encode_png(mask), tf.reduce_sum(pixels, 0)
 
         # Photo by photo: their sizes differ, and so a mask never depends on what else is in the request.
         masks, counts = tf.map_fn(
             one,
             image_bytes,
-            fn_output_signature=(tf.TensorSpec((), tf.string), tf.TensorSpec((len(self.classes),), tf.int64)),
+            fn_output_signature=(tf.TensorSpec((), tf.string), tf.TensorSpec((count,), tf.int64)),
             parallel_iterations=PARALLEL_PHOTOS,
         )
         return {"mask_bytes": masks, "class_pixels": counts}
+
+    def _restored(self, image: tf.Tensor, each: Callable[..., tuple[tf.Tensor, ...]], types: Any) -> Any:
+        height, width = tf.unstack(tf.shape(image)[:2])
+        return restore_in_bands(self.scores(image), height, width, each, types)
+
+
+def _largest(logits: tf.Tensor) -> tf.Tensor:
+    """(..., classes) float32 to the ids of the largest, (...) uint8."""
+    return tf.cast(tf.argmax(logits, -1), tf.uint8)
 
 
 def save(
