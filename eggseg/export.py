@@ -8,6 +8,7 @@ Training, command line and serving run this graph, so none of them can treat a p
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ import tensorflow as tf
 from eggseg import hardware, pictures
 from eggseg.classes import ClassTable
 from eggseg.errors import InputError
-from eggseg.files import read_json
+from eggseg.files import digest, read_json
 from eggseg.geometry import letterbox, restore_in_bands
 from eggseg.images import decode
 from eggseg.normalization import folded
@@ -32,7 +33,7 @@ SETTINGS = "eggseg.json"
 """Name of the file among the SavedModel's assets that holds class table and settings."""
 
 PARALLEL_PHOTOS = 2
-"""Photos of one request that are worked on at a time: each may hold 100 MB of scores at its original size."""
+"""Photos of one request that are worked on at a time: each holds about 6 bytes a pixel, 500 MB of the largest."""
 
 
 class Graph(tf.Module):
@@ -149,12 +150,12 @@ class Segmenter:
     precision: str
     signatures: dict[str, Any]
 
-    def __call__(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, frame: np.ndarray | tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """(h, w, 3) uint8 RGB to class ids, (h, w) uint8, and probabilities, (h, w, classes) float32."""
         out = self.signatures["pixels"](image=_frame(frame))
         return out["class_ids"].numpy(), out["probabilities"].numpy()
 
-    def class_ids(self, frame: np.ndarray) -> np.ndarray:
+    def class_ids(self, frame: np.ndarray | tf.Tensor) -> np.ndarray:
         """(h, w, 3) uint8 RGB to class ids, (h, w) uint8: the same as a call's, without the cost of probabilities."""
         return self.signatures["class_ids"](image=_frame(frame))["class_ids"].numpy()
 
@@ -168,13 +169,17 @@ class Segmenter:
 
         Formats that the graph does not know are decoded by Pillow.
         """
+        return self.decode_to_tensor(data).numpy()
+
+    def decode_to_tensor(self, data: bytes) -> tf.Tensor:
+        """What `decode` gives, as a tensor: two copies of a large photo less where it goes on into the network."""
         try:
-            return self.signatures["decode"](image_bytes=tf.constant(data))["image"].numpy()
+            return self.signatures["decode"](image_bytes=tf.constant(data))["image"]
         except tf.errors.OpError:
-            return pictures.decode(data, self.max_pixels)[0]
+            return tf.constant(pictures.decode(data, self.max_pixels)[0])
 
 
-def _frame(frame: np.ndarray) -> tf.Tensor:
+def _frame(frame: np.ndarray | tf.Tensor) -> tf.Tensor:
     if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
         raise ValueError(f"frame is {frame.shape} {frame.dtype}, expected (height, width, 3) uint8 RGB")
     return tf.constant(frame)
@@ -193,6 +198,14 @@ def load(path: str | Path, precision: Literal["auto", "float32", "bfloat16"] = "
     settings = read_json(folder / "assets" / SETTINGS)
     signatures = dict(tf.saved_model.load(str(folder)).signatures)
     return Segmenter(ClassTable.from_json(settings["classes"]), settings["settings"], precision, signatures)
+
+
+def fingerprint(folder: Path) -> str:
+    """What tells the model of a folder that `find` gave from others: 16 hexadecimal digits over its files."""
+    content = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
+    return content.hexdigest()[:16]
 
 
 def find(path: Path) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eggseg import predict
+from eggseg import inputs, predict
 from eggseg.errors import InputError
 
 
@@ -86,16 +86,16 @@ def test_names_are_relative_to_the_folder_that_was_given(tmp_path: Path) -> None
     for name in ("top.png", "below/x.png", "below/deep/x.png", ".hidden/x.png", "notes.txt"):
         photo(tmp_path / "in" / name) if name.endswith("png") else (tmp_path / "in" / name).write_text("")
     given = str(tmp_path / "in")
-    assert list(predict.name_inputs([given], recursive=False)) == ["top.png"]
-    assert set(predict.name_inputs([given], recursive=True)) == {"top.png", "below/x.png", "below/deep/x.png"}
-    assert set(predict.name_inputs([f"{given}/*.png"], recursive=False)) == {"top.png"}
-    assert set(predict.name_inputs([f"{given}/top.png", given], recursive=False)) == {"top.png"}
+    assert list(inputs.named([given], False, tmp_path / "out")) == ["top.png"]
+    assert set(inputs.named([given], True, tmp_path / "out")) == {"top.png", "below/x.png", "below/deep/x.png"}
+    assert set(inputs.named([f"{given}/*.png"], False, tmp_path / "out")) == {"top.png"}
+    assert set(inputs.named([f"{given}/top.png", given], False, tmp_path / "out")) == {"top.png"}
 
 
 def test_two_photos_of_one_name_are_an_error_that_names_both(tmp_path: Path) -> None:
     given = [str(photo(tmp_path / folder / "x.png")) for folder in "ab"]
     with pytest.raises(InputError, match=r"a/x\.png and .*b/x\.png would both write x\.png\.png"):
-        predict.name_inputs(given, recursive=False)
+        inputs.named(given, False, tmp_path / "out")
 
 
 @pytest.mark.parametrize("missing", ["nothing.jpg", "nothing/*.jpg"])
