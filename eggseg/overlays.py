@@ -6,7 +6,6 @@ import numpy as np
 
 from eggseg.classes import ClassTable
 
-
 BAND = 1 << 18
 """Pixels that are tinted at a time, since each takes 100 bytes meanwhile."""
 
