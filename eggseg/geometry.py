@@ -1,7 +1,7 @@
 """Photos into the network's square, and its scores back out of it.
 
 `letterbox` and `restore` are each other's inverse and share one arithmetic, `_fit`. The padded square of a photo is
-never made at the photo's own size: forward is resize, then pad; back is crop, then resize.
+never made at the photo's own size: forward is resize, then pad; back is crop, then resize, a band of rows at a time.
 """
 
 from __future__ import annotations
