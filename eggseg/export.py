@@ -8,9 +8,11 @@ Training, command line and serving run this graph, so none of them can treat a p
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,8 +23,8 @@ import tensorflow as tf
 from eggseg import hardware, pictures
 from eggseg.classes import ClassTable
 from eggseg.errors import InputError
-from eggseg.files import parsing, read_json
-from eggseg.geometry import letterbox, restore
+from eggseg.files import digest, parsing, read_json
+from eggseg.geometry import letterbox, restore_in_bands
 from eggseg.images import decode
 from eggseg.normalization import folded
 from eggseg.pictures import MAX_PIXELS
@@ -33,7 +35,7 @@ SETTINGS = "eggseg.json"
 SIGNATURES = ("serving_default", "pixels", "class_ids", "decode")
 
 PARALLEL_PHOTOS = 2
-"""Photos of one request that are worked on at a time: each may hold 100 MB of scores at its original size."""
+"""Photos of one request that are worked on at a time: each holds about 6 bytes a pixel, 500 MB of the largest."""
 
 
 class Graph(tf.Module):
@@ -48,15 +50,12 @@ class Graph(tf.Module):
         self.tta = tta
         self.max_pixels = max_pixels
 
-    def logits(self, image: tf.Tensor) -> tf.Tensor:
-        """(h, w, 3) uint8 to (h, w, classes) float32."""
+    def scores(self, image: tf.Tensor) -> tf.Tensor:
+        """(h, w, 3) uint8 to the logits of its square, (size, size, classes) float32."""
         square = tf.cast(letterbox(image, self.network.input_shape[1]), tf.float32)
         views = tf.stack([square, square[:, ::-1]]) if self.tta else square[None]
         scores = self.network(views, training=False)
-        if self.tta:
-            scores = (scores[:1] + scores[1:, :, ::-1]) / 2
-        shape = tf.shape(image)
-        return restore(scores[0], shape[0], shape[1])
+        return (scores[0] + scores[1, :, ::-1]) / 2 if self.tta else scores[0]
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.string, "image_bytes")])
     def decode(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -64,29 +63,47 @@ class Graph(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, "image")])
     def class_ids(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"class_ids": tf.cast(tf.argmax(self.logits(image), -1), tf.uint8)}
+        (ids,) = self._restored(image, lambda logits: (_largest(logits),), (tf.uint8,))
+        return {"class_ids": ids}
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, "image")])
     def pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = self.logits(image)
-        return {"class_ids": tf.cast(tf.argmax(logits, -1), tf.uint8), "probabilities": tf.nn.softmax(logits)}
+        def each(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return _largest(logits), tf.nn.softmax(logits)
+
+        ids, probabilities = self._restored(image, each, (tf.uint8, tf.float32))
+        return {"class_ids": ids, "probabilities": probabilities}
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
     def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        count = len(self.classes)
+
+        def each(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            ids = tf.cast(_largest(logits), tf.int32)
+            pixels = tf.math.bincount(tf.reshape(ids, [-1]), minlength=count)
+            return tf.gather(self.classes.value_of_id, ids), tf.cast(pixels, tf.int64)[None]
+
         def one(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            ids = self.class_ids(self.decode(data)["image"])["class_ids"]
-            counts = tf.math.bincount(tf.cast(tf.reshape(ids, [-1]), tf.int32), minlength=len(self.classes))
-            mask = tf.gather(self.classes.value_of_id, tf.cast(ids, tf.int32))
-            return tf.io.encode_png(mask), tf.cast(counts, tf.int64)
+            mask, pixels = self._restored(self.decode(data)["image"], each, (tf.uint8, tf.int64))
+            return tf.io.encode_png(mask), tf.reduce_sum(pixels, 0)
 
         # Photo by photo: their sizes differ, and so a mask never depends on what else is in the request.
         masks, counts = tf.map_fn(
             one,
             image_bytes,
-            fn_output_signature=(tf.TensorSpec((), tf.string), tf.TensorSpec((len(self.classes),), tf.int64)),
+            fn_output_signature=(tf.TensorSpec((), tf.string), tf.TensorSpec((count,), tf.int64)),
             parallel_iterations=PARALLEL_PHOTOS,
         )
         return {"mask_bytes": masks, "class_pixels": counts}
+
+    def _restored(self, image: tf.Tensor, each: Callable[..., tuple[tf.Tensor, ...]], types: Any) -> Any:
+        height, width = tf.unstack(tf.shape(image)[:2])
+        return restore_in_bands(self.scores(image), height, width, each, types)
+
+
+def _largest(logits: tf.Tensor) -> tf.Tensor:
+    """(..., classes) float32 to the ids of the largest, (...) uint8."""
+    return tf.cast(tf.argmax(logits, -1), tf.uint8)
 
 
 def save(
@@ -135,12 +152,12 @@ class Segmenter:
     precision: str
     signatures: dict[str, Any]
 
-    def __call__(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, frame: np.ndarray | tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """(h, w, 3) uint8 RGB to class ids, (h, w) uint8, and probabilities, (h, w, classes) float32."""
         out = self.signatures["pixels"](image=_frame(frame))
         return out["class_ids"].numpy(), out["probabilities"].numpy()
 
-    def class_ids(self, frame: np.ndarray) -> np.ndarray:
+    def class_ids(self, frame: np.ndarray | tf.Tensor) -> np.ndarray:
         """(h, w, 3) uint8 RGB to class ids, (h, w) uint8: the same as a call's, without the cost of probabilities."""
         return self.signatures["class_ids"](image=_frame(frame))["class_ids"].numpy()
 
@@ -154,13 +171,17 @@ class Segmenter:
 
         Formats that the graph does not know are decoded by Pillow.
         """
+        return self.decode_to_tensor(data).numpy()
+
+    def decode_to_tensor(self, data: bytes) -> tf.Tensor:
+        """What `decode` gives, as a tensor: two copies of a large photo less where it goes on into the network."""
         try:
-            return self.signatures["decode"](image_bytes=tf.constant(data))["image"].numpy()
+            return self.signatures["decode"](image_bytes=tf.constant(data))["image"]
         except tf.errors.OpError:
-            return pictures.decode(data, self.max_pixels)[0]
+            return tf.constant(pictures.decode(data, self.max_pixels)[0])
 
 
-def _frame(frame: np.ndarray) -> tf.Tensor:
+def _frame(frame: np.ndarray | tf.Tensor) -> tf.Tensor:
     if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
         raise ValueError(f"frame is {frame.shape} {frame.dtype}, expected (height, width, 3) uint8 RGB")
     return tf.constant(frame)
@@ -209,6 +230,14 @@ def _damaged(folder: Path) -> Path:
     except Exception:
         return data
     return folder / "saved_model.pb"
+
+
+def fingerprint(folder: Path) -> str:
+    """What tells the model of a folder that `find` gave from others: 16 hexadecimal digits over its files."""
+    content = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
+    return content.hexdigest()[:16]
 
 
 def find(path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import glob
+import errno
 import io
 import os
 import sys
@@ -17,16 +17,31 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import tyro
 
-from eggseg import cli, pretrained
-from eggseg.errors import InputError
+from eggseg import cli, inputs, outputs, pretrained
+from eggseg.errors import InputError, printable
 from eggseg.files import write_bytes, write_csv, write_json
-from eggseg.pictures import SUFFIXES, PictureError, fault, listed, png
+from eggseg.outputs import Entry, Journal, Seen
+from eggseg.pictures import PictureError, fault, opened, png
+from eggseg.room import Room
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from eggseg.classes import ClassTable
     from eggseg.export import Segmenter
 
 MOST_AT_A_TIME = 4
-"""Photos that are worked on at once, where there are as many cores: each may hold 200 MB, or 400 with probabilities."""
+"""Photos that are worked on at once, where there are as many cores."""
+
+BYTES_A_PIXEL, WITH_OVERLAY, WITH_PROBABILITIES = 8, 16, 44
+"""Memory that a photo takes, for each of its pixels: with its mask alone, with an overlay, and with probabilities,
+which confidence and objects take too. Measured: 7, 14 and 42, at 50 megapixels."""
+
+MOST_BYTES = 1 << 30
+"""Memory of the photos that are worked on at once: four of 12 megapixels, two of 50. A larger one goes alone."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors after which no further file can be written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +54,8 @@ class Settings:
     """A run folder of eggseg.train, or its saved_model; without it the model that comes with eggseg."""
     output_dir: Path = Path("predictions")
     """Folder for masks/, overlays/, probabilities/, confidence/, objects/ and summary.csv, which tells of each photo
-    how many pixels each class has, and the seconds from its bytes to its files, meanwhile others are worked on too."""
+    how many pixels each class has, and the seconds from its bytes to its files, meanwhile others are worked on too.
+    What lies in these folders is never taken for a photo."""
     recursive: bool = False
     """Take photos in folders below the given ones too."""
     overlay: bool = False
@@ -54,7 +70,10 @@ class Settings:
     min_area: int = 16
     """Smallest object in objects/, pixels of the photo."""
     overwrite: bool = False
-    """Replace files that are there already."""
+    """Begin anew: replace the outputs and the summary of an earlier call."""
+    resume: bool = False
+    """Go on where an earlier call with the same model stopped: photos whose outputs are all there are left as they are,
+    and summary.csv tells of them too. Where nothing is there yet it begins."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network: auto is bfloat16 where the processor has it, else float32."""
 
@@ -64,34 +83,49 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> int:
-    """Predict all inputs; 0, or 1 if some could not be read."""
-    photos = name_inputs(settings.inputs, settings.recursive)
-    outputs = [path for name in photos for path in _outputs(settings, name).values()]
-    present = [path for path in outputs if path.exists()]
-    if present and not settings.overwrite:
-        more = f" and {len(present) - 1} more are" if len(present) > 1 else " is"
-        raise InputError(f"{present[0]}{more} there already: --overwrite replaces them")
-    for folder in {path.parent for path in outputs}:
-        folder.mkdir(parents=True, exist_ok=True)
+    """Predict all inputs; 0, or 1 if some could not be read or their outputs not be written."""
+    photos, failed = _possible(inputs.named(settings.inputs, settings.recursive, settings.output_dir), settings)
+    seen = {name: Seen.of(path) for name, path in photos.items()}
+    journal = _journal(settings, photos)
+    done = _done(journal, seen, settings)
+    for kind in _kinds(settings):
+        (settings.output_dir / kind).mkdir(parents=True, exist_ok=True)
 
     # Only now: TensorFlow takes seconds, and what is wrong with the inputs is known.
     from rich.progress import track
 
-    from eggseg.export import load
+    from eggseg import export
 
     if settings.model is None:
         print(pretrained.told())
-    segmenter = load(settings.model or pretrained.model(), settings.precision)
-    rows, failed, start = [], 0, time.perf_counter()
-    with contextlib.closing(predict(segmenter, photos, settings)) as results:
-        for result in track(results, "predicting", len(photos)):
-            if isinstance(result, str):
-                print(f"error: {result}", file=sys.stderr)
-                failed += 1
-            else:
-                rows.append(result)
+    model = export.find(settings.model or pretrained.model())
+    segmenter = export.load(model, settings.precision)
+    record = {"model": export.fingerprint(model), "precision": segmenter.precision, "min_area": settings.min_area}
+    journal.expect(record)
+    if settings.overwrite:
+        (settings.output_dir / outputs.SUMMARY).unlink(missing_ok=True)
+    journal.begin(record, done)
+    left = {name: path for name, path in photos.items() if name not in done}
+    if len(left) < len(photos):
+        print(f"{len(photos) - len(left)} photos are done already, {len(left)} are left")
+    rows, start = [], time.perf_counter()
+    try:
+        with contextlib.closing(predict(segmenter, left, settings)) as results:
+            for result in track(results, "predicting", len(left)):
+                if isinstance(result, str):
+                    print(f"error: {result}", file=sys.stderr)
+                    failed += 1
+                else:
+                    journal.add(Entry(seen[result["file"]], result))
+                    rows.append(result)
+    except OSError as error:
+        raise InputError(
+            f"{printable(error.filename)}: {error.strerror}; "
+            f"{len(journal.entries)} photos are done, and --resume goes on"
+        ) from error
+    finally:
+        _summarize(journal, photos)
     if rows:
-        write_csv(settings.output_dir / "summary.csv", rows)
         rate = len(rows) / (time.perf_counter() - start)
         typical = np.median([row["seconds"] for row in rows]) * 1000
         print(
@@ -107,82 +141,146 @@ def predict(
     """Write the outputs of named photos, several at a time; in order, each one's row of the summary or what is wrong.
 
     Each thread takes a photo all the way, so that one is decoded or written while another is in the network. What is
-    in memory at a time is bounded by the threads: nothing but rows waits for its turn.
+    in memory at a time is bounded by the threads and by MOST_BYTES: nothing but rows waits for its turn. `OSError`
+    where the disk is full; what was done before has been returned.
     """
+    room = Room(MOST_BYTES)
+
+    def one(name: str) -> dict[str, Any] | str:
+        with room.taken(_bytes(photos[name], segmenter.max_pixels, settings)):
+            return _predict_one(segmenter, name, photos[name], settings)
+
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_AT_A_TIME))
     try:
-        yield from pool.map(lambda name: _predict_one(segmenter, name, photos[name], settings), photos)
+        yield from pool.map(one, photos)
     finally:
         # Where something ends this early, the photos that have not begun are left.
         pool.shutdown(cancel_futures=True)
 
 
-def name_inputs(inputs: Sequence[str], recursive: bool) -> dict[str, Path]:
-    """The photos that the inputs stand for, by the names of their outputs, relative with forward slashes.
+def _possible(photos: Mapping[str, Path], settings: Settings) -> tuple[dict[str, Path], int]:
+    """The photos without those whose outputs can have no such name, each of which is told, and the number of these."""
+    possible = {}
+    for name, photo in photos.items():
+        try:
+            for path in _outputs(settings, name).values():
+                outputs.exists(path)
+            possible[name] = photo
+        except OSError as error:
+            print(f"error: {fault(path, error)}", file=sys.stderr)
+    return possible, len(photos) - len(possible)
 
-    A file is called by its name, a file found in a folder by its path below that folder. `InputError` where an input
-    stands for nothing, or where two photos would write one output.
-    """
-    named: dict[str, Path] = {}
-    for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            photos = [p for p in listed(path) if recursive or p.parent == path]
-            found = {p.relative_to(path).as_posix(): p for p in photos}
-            if not photos:
-                raise InputError(f"{given} holds no photo: expected files that end in {', '.join(SUFFIXES)}")
-        elif path.exists():
-            found = {path.name: path}
-        else:
-            found = {Path(p).name: Path(p) for p in sorted(glob.glob(given, recursive=recursive)) if Path(p).is_file()}
-            if not found:
-                raise InputError(f"{given} is not there")
-        for name, photo in found.items():
-            if name in named and named[name].resolve() != photo.resolve():
-                raise InputError(
-                    f"{named[name]} and {photo} would both write {name}.png: give the folder above them, --recursive"
-                )
-            named[name] = photo
-    return named
+
+def _journal(settings: Settings, photos: Mapping[str, Path]) -> Journal:
+    """The journal to go on with, or a new one; `InputError` where files are there that nobody said to replace."""
+    if settings.overwrite and settings.resume:
+        raise InputError("--overwrite begins anew and --resume goes on: expected one of them")
+    folder = settings.output_dir
+    journal = Journal(folder)
+    if settings.resume:
+        journal.read()
+    if settings.overwrite or journal.record:
+        return journal
+    wanted = [path for name in photos for path in _outputs(settings, name).values()]
+    present = [path for path in (*wanted, folder / outputs.SUMMARY, journal.path) if outputs.exists(path)]
+    if present:
+        more = f" and {len(present) - 1} more are" if len(present) > 1 else " is"
+        goes_on = "--resume goes on, " if outputs.exists(journal.path) else ""
+        raise InputError(f"{printable(present[0])}{more} there already: {goes_on}--overwrite replaces them")
+    return journal
+
+
+def _done(journal: Journal, seen: Mapping[str, Seen], settings: Settings) -> dict[str, Entry]:
+    """What stays of a journal: photos whose outputs are all there, and those of other calls whose masks are."""
+    done = {}
+    for name, entry in journal.entries.items():
+        kinds = _kinds(settings) if name in seen else ["masks"]
+        files = outputs.paths(settings.output_dir, name, kinds).values()
+        if all(map(outputs.exists, files)) and (name not in seen or entry.photo.is_unchanged(seen[name])):
+            done[name] = entry
+    return done
+
+
+def _summarize(journal: Journal, photos: Mapping[str, Path]) -> None:
+    """Write the summary of all that is done: the photos in their order, then those of other calls."""
+    names = [name for name in photos if name in journal.entries]
+    names += [name for name in journal.entries if name not in photos]
+    if names:
+        write_csv(journal.path.with_name(outputs.SUMMARY), [journal.entries[name].row for name in names])
+
+
+def _kinds(settings: Settings) -> list[str]:
+    asked = {
+        "overlays": settings.overlay,
+        "probabilities": settings.probabilities,
+        "confidence": settings.confidence,
+        "objects": settings.objects,
+    }
+    return ["masks", *(kind for kind, wanted in asked.items() if wanted)]
 
 
 def _outputs(settings: Settings, name: str) -> dict[str, Path]:
-    """The files that a photo's outputs go to. The photo's own ending stays: a.jpg and a.png are different photos."""
-    wanted = {"masks": ".png"}
-    wanted |= {"overlays": ".png"} if settings.overlay else {}
-    wanted |= {"probabilities": ".npz"} if settings.probabilities else {}
-    wanted |= {"confidence": ".png"} if settings.confidence else {}
-    wanted |= {"objects": ".json"} if settings.objects else {}
-    return {kind: settings.output_dir / kind / (name + ending) for kind, ending in wanted.items()}
+    return outputs.paths(settings.output_dir, name, _kinds(settings))
+
+
+def _needs_probabilities(settings: Settings) -> bool:
+    return settings.probabilities or settings.confidence or settings.objects
+
+
+def _bytes(path: Path, max_pixels: int, settings: Settings) -> int:
+    """Memory that the photo will take, by what its header says; all there is where that cannot be read."""
+    each = WITH_OVERLAY if settings.overlay else BYTES_A_PIXEL
+    try:
+        with opened(path, max_pixels) as picture:
+            return picture.width * picture.height * (WITH_PROBABILITIES if _needs_probabilities(settings) else each)
+    except (PictureError, OSError):
+        return MOST_BYTES
 
 
 def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings) -> dict[str, Any] | str:
-    """Write all outputs of one photo; its row of the summary, or why it cannot be read."""
+    """Write all outputs of one photo; its row of the summary, or why it cannot be read or they cannot be written."""
+    start = time.perf_counter()
+    try:
+        frame = segmenter.decode_to_tensor(path.read_bytes())
+    except (PictureError, OSError) as error:
+        return fault(path, error)
+    if _needs_probabilities(settings):
+        ids, probabilities = segmenter(frame)
+    else:
+        ids, probabilities = segmenter.class_ids(frame), None
+    try:
+        _write(segmenter.classes, frame, ids, probabilities, settings, _outputs(settings, name))
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        return fault(Path(error.filename or path), error)
+    return _row(name, ids, segmenter) | {"seconds": round(time.perf_counter() - start, 4)}
+
+
+def _write(
+    classes: ClassTable,
+    frame: tf.Tensor,
+    ids: np.ndarray,
+    probabilities: np.ndarray | None,
+    settings: Settings,
+    files: Mapping[str, Path],
+) -> None:
     from eggseg import objects
     from eggseg.overlays import overlay
 
-    start = time.perf_counter()
-    try:
-        frame = segmenter.decode(path.read_bytes())
-    except (PictureError, OSError) as error:
-        return fault(path, error)
-    classes, outputs = segmenter.classes, _outputs(settings, name)
-    if settings.probabilities or settings.confidence or settings.objects:
-        ids, probabilities = segmenter(frame)
-    else:
-        ids = segmenter.class_ids(frame)
-    write_bytes(outputs["masks"], png(classes.paint(ids)))
+    write_bytes(files["masks"], png(classes.paint(ids)))
     if settings.overlay:
-        write_bytes(outputs["overlays"], png(overlay(frame, ids, classes)))
+        write_bytes(files["overlays"], png(overlay(frame.numpy(), ids, classes)))
+    if probabilities is None:
+        return
     if settings.probabilities:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, probabilities=probabilities)
-        write_bytes(outputs["probabilities"], buffer.getvalue())
+        write_bytes(files["probabilities"], buffer.getvalue())
     if settings.confidence:
-        write_bytes(outputs["confidence"], png(np.rint(255 * probabilities.max(-1)).astype(np.uint8)))
+        write_bytes(files["confidence"], png(np.rint(255 * probabilities.max(-1)).astype(np.uint8)))
     if settings.objects:
-        write_json(outputs["objects"], objects.find(ids, probabilities, classes, settings.min_area))
-    return _row(name, ids, segmenter) | {"seconds": round(time.perf_counter() - start, 4)}
+        write_json(files["objects"], objects.find(ids, probabilities, classes, settings.min_area))
 
 
 def _row(name: str, ids: np.ndarray, segmenter: Segmenter) -> dict[str, Any]:

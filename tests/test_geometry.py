@@ -9,7 +9,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eggseg.geometry import letterbox, restore
+from eggseg import geometry
+from eggseg.geometry import letterbox, restore, restore_in_bands
 
 sides = st.integers(16, 512)
 thin = st.tuples(st.integers(1, 3), st.integers(1, 4001))
@@ -188,7 +189,8 @@ def test_a_panorama_of_60000_by_2_goes_there_and_back():
 PANORAMA = """
 import pathlib, re, sys
 import tensorflow as tf
-from eggseg.geometry import letterbox, restore
+from eggseg import geometry
+from eggseg.geometry import letterbox, restore, restore_in_bands
 from eggseg.images import decode
 
 photo = decode(tf.io.read_file(sys.argv[1]))
@@ -207,3 +209,52 @@ def test_a_panorama_of_60000_by_2_needs_less_than_a_gigabyte(tmp_path):
     height, width, kibibytes = map(int, ran.stdout.split())
     assert (height, width) == (2, 60000)
     assert kibibytes < 2**20
+
+
+@settings(deadline=None, max_examples=40)
+@given(photo_sizes, sides, st.integers(1, 12))
+def test_scores_restored_in_bands_are_those_of_tensorflow_to_the_bit(photo_size, size, bands):
+    height, width = photo_size
+    scores = np.random.default_rng(2).normal(size=(size, size, 3)).astype(np.float32)
+    top, bottom, left, right = inner_box(height, width, size)
+    whole = tf.image.resize(scores[top:bottom, left:right], (height, width))
+
+    def each(rows):
+        assert rows.shape[0] * width <= max(-(-height * width // bands), width)
+        return tf.argmax(rows, -1), tf.reduce_sum(tf.ones_like(rows, tf.int32), (0, 1))[None]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(geometry, "BAND", -(-height * width // bands))
+        np.testing.assert_array_equal(restore(scores, height, width), whole)
+        ids, counts = restore_in_bands(scores, height, width, each, (tf.int64, tf.int32))
+    np.testing.assert_array_equal(ids, tf.argmax(whole, -1))
+    assert tf.reduce_sum(counts, 0).numpy().tolist() == [height * width] * 3
+
+
+MASK_OF_50_MEGAPIXELS = """
+import pathlib, re
+import tensorflow as tf
+from eggseg.geometry import restore_in_bands
+
+def peak():
+    # Not getrusage, which counts what the parent had at the fork.
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
+
+@tf.function
+def ids(scores, height, width):
+    each = lambda rows: (tf.cast(tf.argmax(rows, -1), tf.uint8),)
+    return restore_in_bands(scores, height, width, each, (tf.uint8,))[0]
+
+scores = tf.random.stateless_normal((400, 400, 3), (0, 1))
+ids(scores, tf.constant(300), tf.constant(400))
+before = peak()
+print(*ids(scores, tf.constant(6124), tf.constant(8165)).shape, peak() - before)
+"""
+
+
+@pytest.mark.full
+def test_a_mask_of_50_megapixels_needs_little_more_than_itself():
+    ran = subprocess.run([sys.executable, "-c", MASK_OF_50_MEGAPIXELS], capture_output=True, text=True, check=True)
+    height, width, kibibytes = map(int, ran.stdout.split())
+    assert (height, width) == (6124, 8165)
+    assert kibibytes < 200 * 2**10, "scores of all pixels would take 600 MB, and their argmax 400"
