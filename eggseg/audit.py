@@ -20,7 +20,7 @@ from eggseg.classes import EGGS_AND_PANS, ClassTable
 from eggseg.errors import InputError
 from eggseg.files import write_bytes, write_json
 from eggseg.findings import Finding
-from eggseg.pictures import MAX_PIXELS
+from eggseg.pictures import MAX_PIXELS, MOST_PIXELS
 from eggseg.split import Method, Photo, sessions, split
 
 if TYPE_CHECKING:
@@ -52,6 +52,16 @@ class Settings:
     """Seed of that split."""
     max_pixels: int = MAX_PIXELS
     """Pixels of the largest photo that is decoded."""
+
+    def __post_init__(self) -> None:
+        for name, holds, expected in (
+            ("worst", self.worst >= 0, "at least 0"),
+            ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0, at most 0.5"),
+            ("split_seed", 0 <= self.split_seed < 2**31, "0 to 2147483647"),
+            ("max_pixels", 1 <= self.max_pixels <= MOST_PIXELS, f"1 to {MOST_PIXELS}"),
+        ):
+            if not holds:
+                raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,11 +102,9 @@ def run(settings: Settings) -> int:
         "sessions": _sessions(looks, photos, classes),
         "findings": [dataclasses.asdict(finding) for finding in told],
     }
+    page = auditpage.page(report, told, looks, predicted, classes).encode(errors="backslashreplace")
     write_json(settings.output_dir / "audit.json", report)
-    write_bytes(
-        settings.output_dir / "audit.html",
-        auditpage.page(report, told, looks, predicted, classes).encode(errors="backslashreplace"),
-    )
+    write_bytes(settings.output_dir / "audit.html", page)
     _print(report, told)
     print(f"all of it, with pictures, is in {settings.output_dir / 'audit.html'}")
     return 1 if any(finding.spoils for finding in told) else 0
@@ -166,7 +174,8 @@ def _print(report: dict[str, Any], told: Sequence[Finding]) -> None:
     for finding in told:
         mark = "[bold red]spoils[/]" if finding.spoils else "[yellow]look  [/]"
         console.print(mark, end=" ")
-        console.print(str(finding), markup=False, highlight=False)
+        # Not broken into lines of the screen's width, so that what is to be copied stays whole.
+        console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
     if not told:
         console.print("nothing found")
 

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eggseg import cli
-from eggseg.errors import InputError
+from eggseg import cli, findings
+from eggseg.classes import ClassTable
+from eggseg.errors import InputError, printable
 from eggseg.files import parsing, read_json, write_bytes, write_json
+from eggseg.findings import Audit, Finding
+from eggseg.pictures import MOST_PIXELS
 
 if TYPE_CHECKING:
-    from eggseg.classes import ClassTable
-    from eggseg.pairs import Pair
+    from eggseg.scoring import Look
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +30,26 @@ class Settings:
     """Folder for metrics.json, confusion.png and worst.png; the default is MODEL/evaluation."""
     split: Literal["all", "val", "train"] = "all"
     """Which photos: all of DATA_DIR, or those that the run held out for validation or trained on."""
+    audit: Audit = "refuse"
+    """What to do about findings that would make the figures wrong: refuse, or go on without the files that cannot be
+    used."""
+    classes: Path | None = None
+    """Class table of the masks in JSON, as eggseg.train takes it, where their values are not the model's: the names
+    are."""
+    max_pixels: int | None = None
+    """Pixels of the largest photo that is decoded; without it what the model was trained with."""
     worst: int = 12
     """Photos on the contact sheet of the worst."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network: auto is bfloat16 where the processor has it, else float32."""
+
+    def __post_init__(self) -> None:
+        for name, holds, expected in (
+            ("max_pixels", self.max_pixels is None or 1 <= self.max_pixels <= MOST_PIXELS, f"1 to {MOST_PIXELS}"),
+            ("worst", self.worst >= 0, "at least 0"),
+        ):
+            if not holds:
+                raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,26 +58,46 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(settings: Settings) -> int:
     from eggseg import export, pairs, plots, scoring
+    from eggseg.split import sessions
 
+    wanted = _wanted(settings)
+    found, missing = pairs.match(settings.data_dir)
+    told = findings.of_pairs(missing)
+    if wanted is not None:
+        found = [pair for pair in found if pair.name in wanted]
+        told += _of_lost(wanted - {pair.name for pair in found}, settings)
     segmenter = export.load(settings.model, settings.precision)
-    found = pairs.find(settings.data_dir)
-    chosen = _choose(found, settings)
-    names = _sessions(chosen, settings)
-    scores = scoring.score(segmenter, chosen, names)
+    classes = _of_masks(settings.classes, segmenter.classes) if settings.classes else segmenter.classes
+    max_pixels = settings.max_pixels or segmenter.max_pixels
+    # It reads the photos and masks that it is measured on by these.
+    segmenter = dataclasses.replace(
+        segmenter, classes=classes, settings=segmenter.settings | {"max_pixels": max_pixels}
+    )
+    looks, faults = scoring.look_at_all(found, classes, max_pixels)
+    _audit(told + findings.of_faults(faults), looks, segmenter.classes, settings)
+    if not any(sum(look.labels.class_pixels) for look in looks):
+        why = ": no pixel of any mask is a class" if looks else ""
+        raise InputError(f"{settings.data_dir} holds no photo with a mask that can be used{why}")
+    names = sessions([look.photo for look in looks])
+    scores = scoring.score(segmenter, [look.pair for look in looks], names)
     metrics = scoring.report(scores, segmenter.classes)
+    # All of it is there before any of it replaces what an earlier call wrote.
+    pictures = {"confusion.png": plots.png(plots.confusion(scores.counts.sum(0), segmenter.classes))}
+    if worst := [scoring.row(scores, i) for i in scores.order()[: settings.worst]]:
+        pictures["worst.png"] = plots.png(plots.comparison(worst, segmenter.classes, columns=2))
     folder = settings.output_dir or settings.model / "evaluation"
-    worst = [scoring.row(scores, i) for i in scores.order()[: settings.worst]]
     write_json(folder / "metrics.json", metrics | {"model": str(settings.model), "precision": segmenter.precision})
-    write_bytes(folder / "confusion.png", plots.png(plots.confusion(scores.counts.sum(0), segmenter.classes)))
-    write_bytes(folder / "worst.png", plots.png(plots.comparison(worst, segmenter.classes, columns=2)))
+    for name, data in pictures.items():
+        write_bytes(folder / name, data)
     _print(metrics, segmenter.classes)
     print(f"figures and pictures are in {folder}")
     return 0
 
 
-def _choose(found: Sequence[Pair], settings: Settings) -> list[Pair]:
+def _wanted(settings: Settings) -> set[str] | None:
+    """The names of the photos to measure on; none where all are."""
     if settings.split == "all":
-        return list(found)
+        return None
     from eggseg.pseudo import PREFIX
 
     record = _run_record(settings)
@@ -67,11 +105,39 @@ def _choose(found: Sequence[Pair], settings: Settings) -> list[Pair]:
         parts = record["split"]
         names = parts.get("labelled", parts["train"]) if settings.split == "train" else parts["val"]
         wanted = {name for name in names if not name.startswith(PREFIX)}
-    chosen = [pair for pair in found if pair.name in wanted]
-    if len(chosen) < len(wanted):
-        lost = sorted(wanted - {pair.name for pair in chosen})
-        raise InputError(f"{settings.data_dir} lacks {len(lost)} of the run's photos, {lost[0]} first")
-    return chosen
+    if not wanted:
+        what = (
+            "was trained on no photo, as runs of made-up scenes are" if settings.split == "train" else "held none out"
+        )
+        raise InputError(f"{settings.model} {what}: --split {settings.split} chooses nothing to measure on")
+    return wanted
+
+
+def _of_lost(lost: set[str], settings: Settings) -> list[Finding]:
+    """What there is to say of photos of the run that DATA_DIR lacks, with a mask."""
+    if not lost:
+        return []
+    first = printable(min(lost))
+    message = f"{settings.data_dir} lacks {len(lost)} of the run's photos, or their masks, {first} first"
+    return [Finding("pairs", message, tuple(sorted(lost)), misleads=True)]
+
+
+def _of_masks(path: Path, models: ClassTable) -> ClassTable:
+    """The class table of a file, in the model's order; `InputError` where its names are not the model's."""
+    table = ClassTable.read(path)
+    if sorted(table.names) != sorted(models.names):
+        found, expected = ", ".join(table.names), ", ".join(models.names)
+        raise InputError(f"{path} has the classes {found}, expected those of the model: {expected}")
+    values = dict(zip(table.names, table.values, strict=True))
+    return ClassTable(tuple(dataclasses.replace(one, value=values[one.name]) for one in models.classes))
+
+
+def _audit(told: list[Finding], looks: Sequence[Look], classes: ClassTable, settings: Settings) -> None:
+    """Say what is wrong with files and masks; `InputError` where figures would be, and nobody said to go on."""
+    told += findings.of_labels({look.pair.name: look.labels for look in looks}, classes)
+    # Where a class is not there, and that is all, no other class table is called for.
+    told = [finding for finding in told if finding.misleads or finding.kind != findings.CLASS_TABLE]
+    findings.settle(told, [finding for finding in told if finding.misleads], settings.audit)
 
 
 def _run_record(settings: Settings) -> Any:
@@ -79,14 +145,6 @@ def _run_record(settings: Settings) -> Any:
     if not path.is_file():
         raise InputError(f"{settings.model} is no run folder: --split {settings.split} needs its config.json")
     return read_json(path)
-
-
-def _sessions(chosen: Sequence[Pair], settings: Settings) -> list[str]:
-    """The camera session of each photo, by its name and size."""
-    from eggseg import pairs
-    from eggseg.split import Photo, sessions
-
-    return sessions([Photo(pair.name, pairs.size(pair.image), frozenset()) for pair in chosen])
 
 
 def _print(metrics: dict[str, Any], classes: ClassTable) -> None:

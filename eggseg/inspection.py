@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ from eggseg.errors import InputError
 from eggseg.findings import Finding
 from eggseg.masks import Labels
 from eggseg.pairs import Pair
+from eggseg.pictures import MOST_PIXELS, PictureError, fault
 
 THUMBNAIL = 160
 """Long side of the small pictures, pixels."""
@@ -35,6 +38,7 @@ class File:
     """What a picture file says of itself."""
 
     format: str
+    """Empty, and `mode` too, of a photo that the graph alone can read."""
     mode: str
     size: tuple[int, int]
     """(width, height), upright."""
@@ -73,13 +77,14 @@ def look_at_all(pairs: Sequence[Pair], classes: ClassTable, max_pixels: int) -> 
 def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError:
     try:
         found = labelled.read(pair, classes, max_pixels)
+        shape = found.ids.shape
+        photo, mask = _file(pair.image, shape, found.tag), _file(pair.mask, shape, found.mask_tag)
     except InputError as error:
         return error
-    shape = found.ids.shape
     return Look(
         pair,
-        _file(pair.image.read_bytes(), shape, found.tag),
-        _file(pair.mask.read_bytes(), shape, found.mask_tag),
+        photo,
+        mask,
         found.labels,
         found.turned,
         _specks(found.ids),
@@ -136,10 +141,16 @@ def _unlike(ids: np.ndarray, others: np.ndarray) -> float:
     return int(np.count_nonzero(ids != others)) / max(1, int(np.count_nonzero((ids > 0) | (others > 0))))
 
 
-def _file(data: bytes, shape: tuple[int, ...], orientation: int) -> File:
-    with pictures.opened(io.BytesIO(data), pictures.MOST_PIXELS) as picture:
-        size = (shape[1], shape[0])
-        return File(picture.format or "", picture.mode, size, orientation, hashlib.sha256(data).hexdigest())
+def _file(path: Path, shape: tuple[int, ...], orientation: int) -> File:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(fault(path, error)) from None
+    kind, mode = "", ""
+    # Whether it is a photo was decided where it was read.
+    with contextlib.suppress(PictureError), pictures.opened(io.BytesIO(data), MOST_PIXELS) as picture:
+        kind, mode = picture.format or "", picture.mode
+    return File(kind, mode, (shape[1], shape[0]), orientation, hashlib.sha256(data).hexdigest())
 
 
 def _specks(ids: np.ndarray) -> int:

@@ -59,9 +59,16 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, in
     try:
         data = path.read_bytes()
         try:
-            photo, _, tag = images.decode_turned(tf.constant(data), max_pixels=max_pixels)
+            photo, tag = _decode(data, max_pixels)
         except tf.errors.OpError:
             return pictures.decode(data, max_pixels)
         return photo.numpy(), int(tag)
     except (PictureError, OSError) as error:
         raise InputError(fault(path, error)) from None
+
+
+# As a graph: step by step it takes three times as long.
+@tf.function(input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)])
+def _decode(data: tf.Tensor, max_pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    photo, _, tag = images.decode_turned(data, max_pixels=max_pixels)
+    return photo, tag

@@ -17,6 +17,9 @@ from eggseg.pictures import MAX_PIXELS, PictureError, bare_png, opened, orientat
 COLOR, WIDE = 1 << 8, 1 << 25
 """What is added to a colour where classes are grey values, and to a value of 16 bits that stands for none of 8."""
 
+MOST_VALUES = 64
+"""Values of a mask that are kept by name; a lossy one has hundreds, a photograph thousands."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
@@ -30,6 +33,10 @@ class Labels:
     """How far the farthest of them lay off, grey levels."""
     strays: dict[str, int]
     """Values that are near no class, and how many pixels have each."""
+    values: dict[str, int] = dataclasses.field(default_factory=dict, compare=False)
+    """Its most common values, near a class or not, and how many pixels have each."""
+    lossy: bool = dataclasses.field(default=False, compare=False)
+    """Whether its format changes values: it is a JPEG."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +67,7 @@ def read(data: bytes, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Mask
     # What is stored counts where it is exact and leaves less unknown, a border that nobody labelled for one.
     likely = [reading for reading in stored if not reading[1].rounded]
     ids, labels = min([shown, *likely], key=lambda reading: sum(reading[1].strays.values()))
-    return Mask(ids, tag, labels)
+    return Mask(ids, tag, dataclasses.replace(labels, lossy=picture.format in ("JPEG", "MPO")))
 
 
 def turned(mask: Mask, shape: tuple[int, ...], tag: int) -> tuple[np.ndarray, bool]:
@@ -124,11 +131,13 @@ def _judged(codes: np.ndarray, classes: ClassTable) -> tuple[np.ndarray, Labels]
     known[is_code] = classes.snap(values[is_code]) != VOID
     near, of_near = values[known], counts[known]
     off = classes.distance_of_code[near]
+    common = np.argsort(-counts, kind="stable")[:MOST_VALUES]
     labels = Labels(
         tuple(np.bincount(classes.snap(near), of_near, len(classes)).astype(int).tolist()),
         int(of_near[off > 0].sum()),
         int(off.max(initial=0)),
-        {_name(v, classes): n for v, n in zip(values[~known].tolist(), counts[~known].tolist(), strict=True)},
+        _named(values[~known], counts[~known], classes),
+        _named(values[common], counts[common], classes),
     )
     if is_code.all():
         return classes.snap(codes), labels
@@ -141,6 +150,10 @@ def _histogram(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.unique(codes, return_counts=True)
     counts = np.bincount(codes.ravel(), minlength=256)
     return np.flatnonzero(counts), counts[counts > 0]
+
+
+def _named(codes: np.ndarray, counts: np.ndarray, classes: ClassTable) -> dict[str, int]:
+    return {_name(code, classes): count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
 
 
 def _name(code: int, classes: ClassTable) -> str:

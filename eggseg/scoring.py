@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,12 @@ from rich.progress import track
 
 from eggseg import labelled, metrics
 from eggseg.classes import ClassTable
-from eggseg.errors import printable
+from eggseg.errors import InputError, printable
 from eggseg.export import Segmenter
+from eggseg.masks import Labels
 from eggseg.pairs import Pair
 from eggseg.plots import Row
+from eggseg.split import Photo
 
 RESAMPLES = 1000
 
@@ -34,6 +38,37 @@ class Scores:
     def order(self) -> list[int]:
         """Indices of the photos, the worst first, by the mean Dice of the classes that they or their masks have."""
         return np.argsort(metrics.mean(metrics.dice(self.counts)[:, 1:]), kind="stable").tolist()
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What reading a pair showed."""
+
+    pair: Pair
+    photo: Photo
+    labels: Labels
+
+
+def look_at_all(pairs: Sequence[Pair], classes: ClassTable, max_pixels: int) -> tuple[list[Look], list[str]]:
+    """Read all pairs, several at a time, with a progress bar: those that can be used, and what is wrong with others."""
+    looks, faults = [], []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in track(pool.map(lambda pair: _look(pair, classes, max_pixels), pairs), "reading", len(pairs)):
+            if isinstance(found, Look):
+                looks.append(found)
+            else:
+                faults += str(found).splitlines()
+    return looks, faults
+
+
+def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError:
+    try:
+        found = labelled.read(pair, classes, max_pixels)
+    except InputError as error:
+        return error
+    height, width = found.ids.shape
+    present = frozenset(c for c, count in enumerate(found.labels.class_pixels) if count)
+    return Look(pair, Photo(pair.name, (width, height), present), found.labels)
 
 
 def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) -> Scores:

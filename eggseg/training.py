@@ -164,11 +164,7 @@ def _measure(
 
 def _audit(told: Sequence[Finding], config: Config) -> None:
     """Say what the quick part of the audit found; `InputError` where it spoils training and nobody said to go on."""
-    spoiling = [finding for finding in told if finding.spoils]
-    if spoiling and config.audit == "refuse":
-        raise InputError("\n".join(map(str, spoiling)) + " (--audit warn goes on, without files that cannot be used)")
-    for finding in told:
-        print(finding)
+    findings.settle(told, [finding for finding in told if finding.spoils], config.audit)
 
 
 def _data(config: Config, folder: Path) -> Path:

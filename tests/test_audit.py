@@ -10,7 +10,8 @@ import pytest
 from conftest import SMALL, draw
 from PIL import Image
 
-from eggseg import audit, train
+from eggseg import audit, auditpage, train
+from eggseg.errors import InputError
 
 
 @pytest.fixture
@@ -172,6 +173,89 @@ def test_a_model_disputes_a_wrong_label(data_dir: Path, run_dir: Path, tmp_path:
     assert labels["files"][0] == "photo_3.png"
     assert "pan labelled egg" in labels["details"][0]
     assert (tmp_path / "audit/audit.html").read_text().count('alt="model"') >= 1
+
+
+def test_masks_of_other_values_are_told_a_class_table_on_a_line_that_can_be_copied(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (folder / "masks").iterdir():
+        if path.suffix == ".jpg":
+            path.unlink()
+            (folder / "images" / path.name).unlink()
+        else:
+            values = np.array(Image.open(path).convert("L")) // 127
+            Image.fromarray(values).save(path)
+    code, kinds = audited(folder)
+    assert code == 1
+    lines = capsys.readouterr().out.splitlines()
+    table = '[{"name": "background", "value": 0}, {"name": "egg", "value": 1}, {"name": "pan", "value": 2}]'
+    assert f"  {table}" in lines
+    assert kinds["class table"][0]["details"][-1] == table
+    (folder / "classes.json").write_text(table)
+    assert audited(folder, "--classes", str(folder / "classes.json"))[0] == 0
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_what_training_takes_is_no_fault(folder: Path, kind: str) -> None:
+    """A PNG whose text chunk has a wrong checksum."""
+    path = folder / kind / "photo_1.png"
+    data = path.read_bytes()
+    path.write_bytes(data[:33] + (4).to_bytes(4) + b"tEXta\0bc" + bytes(4) + data[33:])
+    code, kinds = audited(folder)
+    assert (code, kinds.get("files")) == (0, None)
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_every_file_that_cannot_be_read_is_a_finding_and_the_report_is_written(folder: Path, kind: str) -> None:
+    for name in ("photo_1.png", "photo_3.png"):
+        path = folder / kind / name
+        path.write_bytes(path.read_bytes()[:40])
+    code, kinds = audited(folder)
+    assert code == 1
+    assert [line.split(" ")[0] for line in kinds["files"][0]["details"]] == [
+        str(folder / kind / name) for name in ("photo_1.png", "photo_3.png")
+    ]
+    assert (folder.parent / "audit/audit.html").exists()
+
+
+def test_the_limit_of_pixels_that_is_named_can_be_set(folder: Path) -> None:
+    code, kinds = audited(folder, "--max_pixels", "6000")
+    assert code == 1
+    assert "expected at most 6000 pixels (--max_pixels)" in kinds["files"][0]["details"][0]
+    assert audited(folder, "--max_pixels", "11000")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "expected"),
+    [("max_pixels", "0", "1 to "), ("val_fraction", "0.0", "above 0, at most 0.5"), ("worst", "-1", "at least 0")],
+)
+def test_settings_that_cannot_work_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], flag: str, value: str, expected: str
+) -> None:
+    assert audit.main([str(folder), "--output_dir", str(folder.parent / "audit"), f"--{flag}", value]) == 2
+    assert f"error: --{flag} is {value}, expected {expected}" in capsys.readouterr().err
+    assert not (folder.parent / "audit").exists()
+
+
+def test_what_an_earlier_audit_wrote_stays_where_the_page_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    audited(folder)
+    before = {path.name: path.read_bytes() for path in (folder.parent / "audit").iterdir()}
+
+    def broken(*args: object) -> None:
+        raise InputError("broken")
+
+    (folder / "masks/photo_1.png").unlink()
+    monkeypatch.setattr(auditpage, "page", broken)
+    assert audited(folder)[0] == 2
+    assert {path.name: path.read_bytes() for path in (folder.parent / "audit").iterdir()} == before
+
+
+def test_photos_without_any_mask_are_findings(folder: Path) -> None:
+    for path in (folder / "masks").iterdir():
+        path.unlink()
+    code, kinds = audited(folder)
+    assert code == 1
+    assert len(kinds["pairs"][0]["details"]) == 8
 
 
 @pytest.mark.parametrize("args", [["nowhere"], ["."]])
