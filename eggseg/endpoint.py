@@ -17,12 +17,17 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PHOTOS = ("image/jpeg", "image/png", "image/bmp", "image/gif", "application/x-image", "application/octet-stream")
+PHOTOS = (
+    *("image/jpeg", "image/png", "image/bmp", "image/gif", "application/x-image", "application/octet-stream"),
+    # These are decoded by the local server alone; the graph, and so the container, refuses them with a reason.
+    *("image/webp", "image/tiff", "image/avif", "image/heic", "image/heif"),
+)
 JSON = "application/json"
 MASK = "image/png"
 
@@ -32,6 +37,11 @@ MOST_BYTES = 32 * 1024 * 1024
 MOST_PHOTOS = 16
 """Of a request."""
 
+MOST_PARTS = 1000
+"""Commas, colons and opening brackets in the JSON of a request; photos in base64 have none."""
+
+GRAPH = ("Graph execution error:", "Detected at node", "<stack traces unavailable>", "[[{{node")
+"""How lines of TensorFlow's errors begin that say where, not why."""
 OF_THE_JOB = (406, 415)
 """Statuses of what a batch transform says of all its photos: `Accept` and `Content-Type`."""
 
@@ -106,6 +116,9 @@ def photos(body: bytes, content_type: str | None) -> list[bytes]:
         return [body]
     if kind != JSON:
         raise BadRequest(415, f"Content-Type is {kind!r}, expected one of {', '.join((*PHOTOS, JSON))}")
+    # Strings are parsed fast. Millions of numbers or lists take seconds, in which Python does nothing else.
+    if sum(body.count(mark) for mark in (b",", b":", b"[", b"{")) > MOST_PARTS:
+        raise BadRequest(400, f'the body is not {{"images": [base64, ...]}}: it has more than {MOST_PARTS} parts')
     try:
         found = [base64.b64decode(photo, validate=True) for photo in json.loads(body)["images"]]
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
@@ -132,9 +145,14 @@ def too_large(size: int) -> BadRequest:
 
 
 def undecodable(error: str) -> BadRequest:
-    """For a photo that the model refused, with its reason's first line."""
-    lines = error.strip().splitlines()
-    return BadRequest(400, f"the photo cannot be decoded: {lines[0][:300] if lines else 'no reason given'}")
+    """For a photo that the model refused: the reason among TensorFlow's lines on where in the graph it arose."""
+    lines = (line.strip() for line in error.splitlines())
+    reason = next((line for line in lines if line and not line.startswith(GRAPH)), "no reason given")
+    # An assertion's data are each in brackets, what was found at last.
+    words = re.findall(r"\[(.*?)\]", reason) if "assertion failed: [" in reason else []
+    if words:
+        reason = " ".join(words[:-1]) + ": " + words[-1] if words[1:] else words[0]
+    return BadRequest(400, f"the photo cannot be decoded: {reason[:300]}")
 
 
 def _described(mask: bytes, pixels: Sequence[int], names: Sequence[str] | None) -> dict[str, Any]:

@@ -47,6 +47,13 @@ class PictureError(Exception):
     """A file that is no picture, or none that can be used; the message goes on where the file's name ends."""
 
 
+class TooLarge(PictureError):
+    """A picture of more pixels than are decoded."""
+
+    def __init__(self, width: int, height: int, max_pixels: int) -> None:
+        super().__init__(f"is {width}x{height}, expected at most {max_pixels} pixels (--max_pixels)")
+
+
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, int]:
     """The bytes of a photo, in any format that Pillow reads, to upright RGB, (h, w, 3) uint8, and its EXIF orientation.
 
@@ -74,7 +81,7 @@ def opened(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
         ):
             width, height = picture.size
             if width * height > max_pixels:
-                raise PictureError(f"is {width}x{height}, expected at most {max_pixels} pixels (--max_pixels)")
+                raise TooLarge(width, height, max_pixels)
             yield picture
     except PictureError:
         raise

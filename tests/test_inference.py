@@ -47,6 +47,13 @@ def test_json_of_several_photos_becomes_one_call() -> None:
     assert [base64.b64decode(one["b64"]) for one in sent["inputs"]["image_bytes"]] == [b"a", b"b"]
 
 
+def refused(reason: str) -> bytes:
+    """TensorFlow Serving's answer to what the graph refuses."""
+    lines = ["Graph execution error:", "", "Detected at node case/Assert defined at (most recent call last):"]
+    lines += ["<stack traces unavailable>", reason, "\t [[{{node case/Assert}}]] [Op:__inference_serve_3211]"]
+    return json.dumps({"error": "\n".join(lines)}).encode()
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "reason"),
     [
@@ -58,6 +65,7 @@ def test_json_of_several_photos_becomes_one_call() -> None:
         (b"[]", "application/json", "the body is not"),
         (b'{"images": ["%"]}', "application/json", "the body is not"),
         (b'{"images": []}', "application/json", "has 0 photos, expected 1 to 16"),
+        (b'{"images": [' + b"[]," * 2_000_000 + b"1]}", "application/json", "it has more than 1000 parts"),
     ],
 )
 def test_what_cannot_be_used_says_why(body: bytes, content_type: str | None, reason: str) -> None:
@@ -95,6 +103,20 @@ def test_what_is_not_served_is_said() -> None:
     ("content", "reason"),
     [
         (b'{"error": "INVALID_ARGUMENT: assertion failed\\nmore"}', "cannot be decoded: INVALID_ARGUMENT: assertion"),
+        (refused("assertion failed: [neither JPEG, PNG, GIF nor BMP]"), "decoded: neither JPEG, PNG, GIF nor BMP$"),
+        (
+            refused("assertion failed: [BMP of other than 24 plain bits] [8]"),
+            "decoded: BMP of other than 24 plain bits: 8$",
+        ),
+        (
+            refused("assertion failed: [photo of more pixels than] [80000000] [9000 9000]"),
+            "decoded: photo of more pixels than 80000000: 9000 9000$",
+        ),
+        (
+            refused("jpeg::Uncompress failed. Invalid JPEG data."),
+            r"decoded: jpeg::Uncompress failed. Invalid JPEG data\.$",
+        ),
+        (refused(""), "decoded: no reason given$"),
         (b"<html>", "cannot be decoded: <html>"),
         (b"", "no reason given"),
     ],

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import dataclasses
 import io
 import json
 import resource
+import socket
+import struct
 import sys
 import threading
 import time
@@ -21,14 +25,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import uvicorn
-from formats import encoded, ramp
+from formats import chunk, encoded, ramp
 from PIL import Image
 
 import eggseg
 from eggseg import endpoint, predict, serve
 from eggseg.endpoint import BadRequest
 from eggseg.export import Segmenter
-from eggseg.serve import Batcher, Full, Settings
+from eggseg.serving import http
+from eggseg.serving.app import app
+from eggseg.serving.limits import Budget, Full, Limits
+from eggseg.serving.masks import Masks
+from eggseg.serving.turns import Answer, Turns
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +49,25 @@ class Server(uvicorn.Server):
         """Not in a thread."""
 
 
-def started(application: Any) -> tuple[Server, threading.Thread, str]:
-    server = Server(uvicorn.Config(application, port=0, log_level="error"))
+@contextlib.contextmanager
+def serving(segmenter: Segmenter, **limits: Any) -> Iterator[str]:
+    """`eggseg serve` within limits, in a thread, at a free port."""
+    server = Server(http.config(app(segmenter, Limits(**limits)), Limits(**limits)))
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    return server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="module")
-def local(run_dir: Path, segmenter: Segmenter) -> Iterator[str]:
-    """`eggseg serve`, at a free port."""
-    server, thread, url = started(serve.app(segmenter, Settings(run_dir)))
-    yield url
-    server.should_exit = True
-    thread.join()
+def local(segmenter: Segmenter) -> Iterator[str]:
+    with serving(segmenter) as url:
+        yield url
 
 
 def tensorflow_serving(segmenter: Segmenter) -> type[BaseHTTPRequestHandler]:
@@ -187,8 +198,8 @@ def test_several_photos_and_their_shares_come_as_json(url: str, masks: dict[str,
     ("content", "headers", "status", "reason"),
     [
         (b"", {"Content-Type": "image/jpeg"}, 400, "the body is empty"),
-        (b"garbage", {"Content-Type": "image/jpeg"}, 400, "the photo cannot be decoded: "),
-        (PHOTOS["a.jpg"][0][:-200], {"Content-Type": "image/jpeg"}, 400, "the photo cannot be decoded: "),
+        (b"garbage", {"Content-Type": "image/jpeg"}, 400, "the photo "),
+        (PHOTOS["a.jpg"][0][:-200], {"Content-Type": "image/jpeg"}, 400, "the photo cannot be "),
         (b"photo", {"Content-Type": "text/plain"}, 415, "Content-Type is 'text/plain', expected one of"),
         (b"{]", {"Content-Type": "application/json"}, 400, "the body is not"),
         (b"x" * (endpoint.MOST_BYTES + 1), {"Content-Type": "image/jpeg"}, 413, "expected at most 33554432"),
@@ -203,6 +214,7 @@ def test_what_cannot_be_used_is_the_callers_fault_with_a_reason(
     assert response.status_code == status
     assert reason in response.json()["error"]
     assert "\n" not in response.json()["error"]
+    assert "Graph execution error" not in response.json()["error"]
 
 
 def test_it_says_that_it_is_there(local: str) -> None:
@@ -220,25 +232,21 @@ def test_a_body_that_does_not_tell_its_length_is_read_no_further_than_allowed(lo
     assert response.status_code == 413
 
 
-def test_500_requests_at_a_time_are_all_answered_and_none_with_anothers_mask(
-    run_dir: Path, segmenter: Segmenter
-) -> None:
+def test_500_requests_at_a_time_are_all_answered_and_none_with_anothers_mask(segmenter: Segmenter) -> None:
     sizes = [(24 + i, 24) for i in range(20)]
     photos = [encoded(Image.fromarray(ramp(*size)), "PNG") for size in sizes]
     expected = [segmenter.classes.paint(segmenter(ramp(*size))[0]) for size in sizes]
-    server, thread, url = started(serve.app(segmenter, Settings(run_dir, queue=40)))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    async def ask_all() -> list[httpx.Response]:
+    async def ask_all(url: str) -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=500)
         async with httpx.AsyncClient(timeout=120, limits=limits) as client:
             headers = {"Content-Type": "image/png"}
             asked = (client.post(f"{url}/invocations", content=photos[i % 20], headers=headers) for i in range(500))
             return await asyncio.gather(*asked)
 
-    responses = asyncio.run(ask_all())
-    server.should_exit = True
-    thread.join()
+    with serving(segmenter, queue=40) as url:
+        responses = asyncio.run(ask_all(url))
     assert {response.status_code for response in responses} <= {200, 429}
     answered = [i for i, response in enumerate(responses) if response.status_code == 200]
     assert len(answered) >= 40
@@ -248,38 +256,297 @@ def test_500_requests_at_a_time_are_all_answered_and_none_with_anothers_mask(
     assert grown < 500, f"{grown:.0f} MiB more at the peak"
 
 
-def test_requests_that_wait_together_go_to_the_model_together() -> None:
-    calls: list[list[bytes]] = []
-    go = threading.Event()
+# --- formats and reasons ---
 
-    def predict_slowly(photos: list[bytes]) -> list[serve.Answer]:
-        go.wait(10)
-        calls.append(photos)
-        if b"bad" in photos:
+
+@pytest.mark.parametrize("kind", ["WEBP", "TIFF", "BMP"])
+def test_formats_that_only_pillow_reads_are_served(local: str, segmenter: Segmenter, kind: str) -> None:
+    picture = Image.fromarray(ramp(51, 77)).convert("P" if kind == "BMP" else "RGB")
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(picture, kind, **options)
+    response = httpx.post(f"{local}/invocations", content=data, headers={"Content-Type": "image/webp"}, timeout=60)
+    assert response.status_code == 200
+    mask = np.asarray(Image.open(io.BytesIO(response.content)))
+    np.testing.assert_array_equal(
+        mask, segmenter.classes.paint(segmenter.class_ids(np.asarray(picture.convert("RGB"))))
+    )
+    headers = {"Content-Type": "image/webp", "Accept": "application/json"}
+    (photo,) = httpx.post(f"{local}/invocations", content=data, headers=headers, timeout=60).json()["photos"]
+    assert photo["class_pixels"] == [int((mask == value).sum()) for value in (0, 128, 255)]
+
+
+def large(width: int, height: int) -> bytes:
+    """A PNG that says that it is so large; it holds no pixel."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("photo", "status", "reason"),
+    [
+        (b"a shopping list: eggs", 400, "the photo is no picture: it begins with b'a shopping list:', expected JPEG"),
+        (encoded(Image.fromarray(ramp(96, 64)), "JPEG")[:-2000], 400, "the photo cannot be read: image file is trunc"),
+        (large(9000, 9000), 413, "the photo is 9000x9000, expected at most 25000000 pixels (--max_pixels)"),
+        (large(40000, 40000), 413, "the photo is 40000x40000, expected at most 25000000 pixels (--max_pixels)"),
+        (encoded(Image.new("L", (5001, 5000)), "WEBP"), 413, "is 5001x5000, expected at most 25000000 pixels"),
+    ],
+    ids=["text", "cut", "81 megapixels", "1600 megapixels", "WebP"],
+)
+def test_a_refusal_says_why_in_the_words_of_the_commands(local: str, photo: bytes, status: int, reason: str) -> None:
+    response = httpx.post(f"{local}/invocations", content=photo, headers={"Content-Type": "image/jpeg"}, timeout=60)
+    assert response.status_code == status
+    assert reason in response.json()["error"]
+
+
+def test_no_photo_is_larger_than_the_model_allows(segmenter: Segmenter) -> None:
+    model = dataclasses.replace(segmenter, settings=segmenter.settings | {"max_pixels": 5000})
+    masks = Masks(model, max_pixels=25_000_000)
+    assert masks.pixels(encoded(Image.new("RGB", (100, 50)), "PNG")) == 5000
+    for kind in ("PNG", "WEBP"):
+        with pytest.raises(BadRequest, match="is 100x51, expected at most 5000 pixels") as error:
+            masks.pixels(encoded(Image.new("RGB", (100, 51)), kind))
+        assert error.value.status == 413
+
+
+# --- limits ---
+
+
+def head(length: int, kind: str = "image/png") -> bytes:
+    return f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def connected(url: str, sent: bytes) -> socket.socket:
+    connection = socket.create_connection((httpx.URL(url).host, httpx.URL(url).port or 0), timeout=30)
+    connection.sendall(sent)
+    return connection
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that the server sends until it closes the connection, which a reset does too."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(1 << 16):
+            parts.append(part)
+    connection.close()
+    return b"".join(parts)
+
+
+def test_a_head_that_does_not_come_in_time_ends_its_connection_alone(segmenter: Segmenter) -> None:
+    with serving(segmenter, receive_seconds=0.5) as url:
+        half = [connected(url, b"POST /invocations HTTP/1.1\r\nX-A: ") for _ in range(20)]
+        nothing = connected(url, b"")
+        assert httpx.get(f"{url}/ping").status_code == 200
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while True:  # a byte at a time, as if there were more to come
+                half[0].sendall(b"a")
+                time.sleep(0.05)
+        assert {received(connection) for connection in (*half, nothing)} == {b""}
+
+
+def test_a_body_that_does_not_come_in_time_is_answered(segmenter: Segmenter) -> None:
+    with serving(segmenter, receive_seconds=0.5) as url:
+        answer = received(connected(url, head(100) + b"half"))
+    assert b" 408 " in answer
+    assert b"the body did not come within 0.5 seconds" in answer
+
+
+def test_an_answer_that_nobody_takes_is_dropped(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Masks, "segment", lambda *_: (bytes(64 << 20), [1]))
+    photo = PHOTOS["a.jpg"][0]
+    with serving(segmenter, receive_seconds=0.5) as url:
+        connection = connected(url, head(len(photo)) + photo)
+        time.sleep(2)
+        answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert len(answer) < 64 << 20
+
+
+def test_of_too_many_connections_the_oldest_that_ask_nothing_give_way(segmenter: Segmenter) -> None:
+    with serving(segmenter, connections=3) as url:
+        asking = connected(url, head(100))
+        time.sleep(0.2)
+        idle = [connected(url, b"GET ") for _ in range(6)]
+        assert httpx.get(f"{url}/ping").status_code == 200
+        assert [received(connection) for connection in idle[:4]] == [b""] * 4
+        asking.sendall(bytes(100))
+        assert asking.recv(1 << 16).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    ("limits", "held", "refused", "reason"),
+    [
+        ({"queue": 1}, 100, 100, b"it takes 1 requests at a time"),
+        ({"queue_mib": 32}, 31 << 20, 2 << 20, b"it takes 33554432 bytes of requests at a time"),
+    ],
+    ids=["places", "bytes"],
+)
+def test_who_finds_no_room_is_told_before_the_body_is_read(
+    segmenter: Segmenter, limits: dict[str, int], held: int, refused: int, reason: bytes
+) -> None:
+    with serving(segmenter, **limits) as url:
+        first = connected(url, head(held) + b"the beginning")
+        time.sleep(0.2)
+        second = connected(url, head(refused))
+        answer = second.recv(1 << 16)
+        second.close()
+        assert answer.startswith(b"HTTP/1.1 429")
+        assert b"retry-after: 1" in answer
+        assert reason in answer
+        first.close()
+        time.sleep(0.2)
+        assert connected(url, head(refused) + bytes(refused)).recv(1 << 16).startswith(b"HTTP/1.1 400")
+
+
+def test_a_body_without_a_length_counts_as_the_longest(segmenter: Segmenter) -> None:
+    chunked = b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving(segmenter, queue_mib=32) as url, connected(url, chunked):
+        time.sleep(0.2)
+        with connected(url, head(1)) as second:
+            assert second.recv(1 << 16).startswith(b"HTTP/1.1 429")
+
+
+def test_the_pixels_of_a_request_are_bounded(segmenter: Segmenter) -> None:
+    photo = base64.b64encode(encoded(Image.new("RGB", (100, 50)), "PNG")).decode()
+    with serving(segmenter, request_pixels=10_000, queue_pixels=10_000) as url:
+        assert httpx.post(f"{url}/invocations", json={"images": [photo] * 2}, timeout=60).status_code == 200
+        response = httpx.post(f"{url}/invocations", json={"images": [photo] * 3}, timeout=60)
+    assert response.status_code == 413
+    assert response.json()["error"] == "the photos have 15000 pixels, expected at most 10000 (--request_pixels)"
+
+
+def test_the_pixels_of_all_requests_are_bounded(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(Masks, "segment", lambda *_: (b"mask", [1]) if go.wait(30) else None)
+    photo = encoded(Image.new("RGB", (100, 50)), "PNG")
+    with serving(segmenter, request_pixels=5000, queue_pixels=9000) as url:
+        first = connected(url, head(len(photo)) + photo)
+        time.sleep(0.3)
+        response = httpx.post(f"{url}/invocations", content=photo, headers={"Content-Type": "image/png"})
+        assert response.status_code == 429
+        assert "it takes 9000 pixels at a time" in response.json()["error"]
+        go.set()
+        assert first.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        first.close()
+
+
+def test_parts_of_a_budget_come_back() -> None:
+    budget = Budget(10, "eggs")
+    with budget.taken(6):
+        with pytest.raises(Full, match="it takes 10 eggs at a time"), budget.taken(5):
+            pass
+        with budget.taken(4):
+            assert budget.held == 10
+    with pytest.raises(KeyError), budget.taken(10):
+        raise KeyError
+    assert budget.held == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (("--queue", "0"), "--queue is 0, expected more than 0"),
+        (("--receive_seconds", "nan"), "--receive_seconds is nan, expected more than 0"),
+        (("--queue_mib", "31"), "--queue_mib is 31, expected at least 32, the most of one request"),
+        (("--queue_pixels", "7"), "--queue_pixels is 7, expected at least --request_pixels, which is 200000000"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(
+    run_dir: Path, flags: tuple[str, str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert serve.main(["--model", str(run_dir), *flags]) == 2
+    assert capsys.readouterr().err == f"error: {reason}\n"
+
+
+# --- turns ---
+
+
+def test_a_request_of_many_photos_lets_others_pass() -> None:
+    calls: list[bytes] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def segment(photo: bytes) -> Answer:
+        begun.set()
+        go.wait(30)
+        calls.append(photo)
+        if photo == b"bad":
             raise BadRequest(400, "bad")
-        if b"worse" in photos:
+        if photo == b"worse":
             raise MemoryError
-        return [(photo, [1]) for photo in photos]
+        return photo, [1]
 
     async def ask_all() -> list[Any]:
-        batcher = Batcher(predict_slowly, queue=7, batch=4)
-        worker = asyncio.create_task(batcher.work())
-        first = asyncio.create_task(batcher.ask([b"0"]))
-        await asyncio.sleep(0.05)  # now it is with the model, and the others wait
-        others = [asyncio.create_task(batcher.ask([name])) for name in (b"1", b"2", b"3", b"4", b"bad", b"worse", b"5")]
-        await asyncio.sleep(0.05)
-        with pytest.raises(Full):
-            await batcher.ask([b"6"])
+        turns = Turns(segment, parallel=1)
+        requests = ([b"a0", b"a1", b"a2", b"a3"], [b"b0"], [b"bad", b"never"], [b"c0", b"c1"], [b"worse"])
+        asked = [asyncio.create_task(turns.ask(photos)) for photos in requests]
+        await asyncio.to_thread(begun.wait, 30)
         go.set()
-        answers = await asyncio.gather(first, *others, return_exceptions=True)
-        worker.cancel()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        turns.close()
         return answers
 
-    answers = asyncio.run(ask_all())
-    assert calls[:2] == [[b"0"], [b"1", b"2", b"3", b"4"]]
-    assert [answer for answer in answers if isinstance(answer, list)] == [[(str(i).encode(), [1])] for i in range(6)]
-    assert isinstance(answers[5], BadRequest), "and it alone"
-    assert isinstance(answers[6], MemoryError), "and it alone"
+    a, b, bad, c, worse = asyncio.run(ask_all())
+    assert calls == [b"a0", b"b0", b"bad", b"c0", b"worse", b"a1", b"c1", b"a2", b"a3"]
+    assert a == [(b"a0", [1]), (b"a1", [1]), (b"a2", [1]), (b"a3", [1])]
+    assert (b, c) == ([(b"b0", [1])], [(b"c0", [1]), (b"c1", [1])])
+    assert isinstance(bad, BadRequest), "and it alone"
+    assert isinstance(worse, MemoryError), "and it alone"
+
+
+def test_whose_client_has_left_is_not_worked_on(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[bytes] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def segment(_: Masks, photo: bytes) -> Answer:
+        calls.append(photo)
+        begun.set()
+        go.wait(30)
+        return photo, [1]
+
+    monkeypatch.setattr(Masks, "segment", segment)
+    photos = [encoded(Image.new("RGB", (9 + i, 9)), "PNG") for i in range(3)]
+    with serving(segmenter, parallel=1, queue=3) as url:
+        first = connected(url, head(len(photos[0])) + photos[0])
+        assert begun.wait(30)
+        connected(url, head(len(photos[1])) + photos[1]).close()
+        connected(url, head(len(photos[1])) + photos[1][:9]).close()
+        time.sleep(0.5)
+        third = connected(url, head(len(photos[2])) + photos[2])
+        time.sleep(0.2)
+        go.set()
+        assert first.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        assert third.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        first.close()
+        third.close()
+    assert calls == [photos[0], photos[2]]
+    assert not caplog.records
+
+
+def test_it_answers_while_a_body_is_read(local: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def photos(*_: Any) -> list[bytes]:
+        begun.set()
+        assert go.wait(30)
+        raise BadRequest(400, "as expected")
+
+    monkeypatch.setattr(endpoint, "photos", photos)
+    with connected(local, head(1) + b"x") as asking:
+        assert begun.wait(30)
+        assert httpx.get(f"{local}/ping", timeout=30).status_code == 200
+        go.set()
+        assert b"as expected" in asking.recv(1 << 16)
+
+
+def test_it_stops_in_time_with_half_a_body_held(segmenter: Segmenter) -> None:
+    with serving(segmenter, stop_seconds=1, receive_seconds=1000) as url:
+        half_body, half_head = connected(url, head(100) + b"half"), connected(url, b"GET /")
+        time.sleep(0.2)
+    answer = received(half_body)
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"the server stops" in answer
+    assert received(half_head) == b""
 
 
 def test_a_missing_extra_says_how_to_get_it(

@@ -1,0 +1,64 @@
+"""One photo of a request: how large it is, and its mask."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import tensorflow as tf
+
+from eggseg import headers, pictures
+from eggseg.endpoint import BadRequest
+from eggseg.export import Segmenter
+from eggseg.pictures import PictureError
+from eggseg.serving.turns import Answer
+
+
+class Masks:
+    """A model's masks of encoded photos of at most `max_pixels`. Its methods may run in several threads."""
+
+    def __init__(self, segmenter: Segmenter, max_pixels: int) -> None:
+        self.segmenter = segmenter
+        self.max_pixels = min(max_pixels, segmenter.max_pixels)
+        # Compiled once: line by line it takes milliseconds and keeps Python's lock meanwhile.
+        self._shape = tf.function(headers.shape, input_signature=[tf.TensorSpec((), tf.string)])
+
+    def pixels(self, photo: bytes) -> int:
+        """How many pixels the header of a photo states. Nothing is decoded. `BadRequest` if too many, or no photo."""
+        # First as the graph reads it, since it is the graph that decodes it.
+        try:
+            height, width = self._shape(tf.constant(photo)).numpy().tolist()
+        except tf.errors.OpError:
+            height = width = 0
+        if not height or not width:
+            try:
+                with pictures.opened(io.BytesIO(photo), self.max_pixels) as picture:
+                    width, height = picture.size
+            except PictureError as error:
+                raise _refused(error) from None
+        if height * width > self.max_pixels:
+            raise _refused(pictures.TooLarge(width, height, self.max_pixels))
+        return height * width
+
+    def segment(self, photo: bytes) -> Answer:
+        """The mask of a photo, by the model's own `serving_default`; `BadRequest` with a reason if it is damaged.
+
+        What the graph cannot decode, Pillow may: then the mask comes from the same graph's `class_ids`.
+        """
+        try:
+            out = self.segmenter.signatures["serving_default"](image_bytes=tf.constant([photo]))
+            return out["mask_bytes"].numpy()[0], out["class_pixels"].numpy()[0].tolist()
+        except tf.errors.InvalidArgumentError:
+            pass
+        try:
+            frame, _ = pictures.decode(photo, self.max_pixels)
+        except PictureError as error:
+            raise _refused(error) from None
+        classes = self.segmenter.classes
+        ids = self.segmenter.class_ids(frame)
+        counts = np.bincount(ids.ravel(), minlength=len(classes)).tolist()
+        return pictures.png(classes.paint(ids)), counts
+
+
+def _refused(error: PictureError) -> BadRequest:
+    return BadRequest(413 if isinstance(error, pictures.TooLarge) else 400, f"the photo {error}")
