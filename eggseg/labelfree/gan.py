@@ -18,14 +18,14 @@ class Unlabelled(cli.Group):
 
     unlabeled_dir: Path | None = None
     """Photos without masks: a folder of them, or one with images/. Held in memory, 4 bytes a pixel of --image_size."""
-    method: Literal["gan", "fixmatch"] = "gan"
-    """gan: a second network learns to tell true masks from made ones, and where to trust these (Hung et al. 2018);
-    fixmatch: what is certain in a photo is to be found in other light and partly hidden (Sohn et al. 2020)."""
+    method: Literal["fixmatch", "gan"] = "fixmatch"
+    """fixmatch: what is certain in a photo is to be found in other light and partly hidden (Sohn et al. 2020);
+    gan: a second network learns to tell true masks from made ones, and where to trust these (Hung et al. 2018)."""
     trust: float | None = None
-    """What a pixel's mask must reach to be learned from, 0 to 1: of gan the second network's verdict, 0.2 if not given;
-    of fixmatch the probability of its class, 0.95 if not given."""
+    """What a pixel's mask must reach to be learned from, 0 to 1: of fixmatch the probability of its class, 0.95 if not
+    given; of gan the second network's verdict, 0.2 if not given."""
     unlabeled_weight: float | None = None
-    """What masks that are so made count, where true ones count 1; if not given, 0.1 of gan and 1 of fixmatch."""
+    """What masks that are so made count, where true ones count 1; if not given, 1 of fixmatch and 0.1 of gan."""
     unlabeled_from: float = 0.2
     """Share of the steps after which photos without masks begin to count."""
 

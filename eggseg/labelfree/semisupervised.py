@@ -85,7 +85,7 @@ class SemiSupervised:
                 )
             return _built(learning.learner(config, classes, steps, functools.partial(FixMatch, **how)))
         digits = learning.arithmetic(config)
-        judge = functools.partial(Judge, config.image_size, len(classes), digits, config.epochs * steps)
+        judge = functools.partial(Judge, config.image_size, len(classes), digits)
         model = _built(learning.learner(config, classes, steps, functools.partial(Adversarial, judge=judge, **how)))
         self.variables = model.judge.variables
         return model
