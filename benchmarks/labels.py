@@ -5,7 +5,7 @@
 DATA is a folder with images/ and masks/, `$EGGSEG_DATA/train` if not given, MORE photos without masks,
 `$EGGSEG_DATA/test/images`. Every training is the quick profile, at 224 pixels, on the first of five folds of blocks;
 photos whose masks are hidden are still photos to learn from. Without training, all photos are clustered, held-out ones
-too, and the clusters are named by the masks of five training photos, those that `--labelled_photos 5` of the same seed keeps; or
+too, and the clusters are named by the masks of five training photos, those of `--labelled_photos 5`, same seed; or
 the photos are predicted by the model that comes with eggseg. Clusters that are named by all masks, held-out ones too
 (the Hungarian assignment), are an upper bound, and marked so. Everything is measured on the photos of that fold, at
 their original size. What can be had for 37 masks depends on the photos that are held out, so masks alone and the best
@@ -146,7 +146,7 @@ def split(data: Path, fold: int) -> tuple[list[Pair], tuple[Photo, ...], Split]:
 
 
 def choose(data: Path, seed: int, folder: Path) -> None:
-    """Put those photos in a folder, and their masks, that `--labelled_photos` of this seed keeps of the first fold's."""
+    """Put the photos that `--labelled_photos` of this seed keeps of the first fold's in a folder, with their masks."""
     found, photos, parts = split(data, 0)
     for i in few(photos, parts.train, EXAMPLES, seed):
         link(found[i].image, folder / "images" / found[i].name)
