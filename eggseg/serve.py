@@ -45,11 +45,11 @@ def run(settings: Settings) -> int:
 
     from eggseg.export import load
     from eggseg.serving import http
-    from eggseg.serving.app import app
+    from eggseg.serving.app import Service, app
 
-    segmenter = load(settings.model, settings.precision)
+    service = Service(load(settings.model, settings.precision), settings)
     print(f"serving {settings.model} at http://{settings.host}:{settings.port}/invocations", flush=True)
-    uvicorn.Server(http.config(app(segmenter, settings), settings, settings.host, settings.port)).run()
+    uvicorn.Server(http.config(app(service), settings, settings.host, settings.port)).run()
     return 0
 
 

@@ -14,11 +14,12 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
@@ -33,7 +34,7 @@ from eggseg import endpoint, predict, serve
 from eggseg.endpoint import BadRequest
 from eggseg.export import Segmenter
 from eggseg.serving import http
-from eggseg.serving.app import app
+from eggseg.serving.app import Service, app
 from eggseg.serving.limits import Budget, Full, Limits
 from eggseg.serving.masks import Masks
 from eggseg.serving.turns import Answer, Turns
@@ -49,25 +50,41 @@ class Server(uvicorn.Server):
         """Not in a thread."""
 
 
+class Served(NamedTuple):
+    url: str
+    service: Service
+    connections: set[Any]
+
+
 @contextlib.contextmanager
-def serving(segmenter: Segmenter, **limits: Any) -> Iterator[str]:
+def serving(segmenter: Segmenter, **limits: Any) -> Iterator[Served]:
     """`eggseg serve` within limits, in a thread, at a free port."""
-    server = Server(http.config(app(segmenter, Limits(**limits)), Limits(**limits)))
+    service = Service(segmenter, Limits(**({"stop_seconds": 1} | limits)))
+    server = Server(http.config(app(service), service.limits))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        until(lambda: server.started)
+        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield Served(url, service, server.server_state.connections)
     finally:
         server.should_exit = True
         thread.join()
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens in another thread."""
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it has not happened in a minute")
+
+
 @pytest.fixture(scope="module")
 def local(segmenter: Segmenter) -> Iterator[str]:
-    with serving(segmenter) as url:
-        yield url
+    with serving(segmenter) as served:
+        yield served.url
 
 
 def tensorflow_serving(segmenter: Segmenter) -> type[BaseHTTPRequestHandler]:
@@ -245,7 +262,7 @@ def test_500_requests_at_a_time_are_all_answered_and_none_with_anothers_mask(seg
             asked = (client.post(f"{url}/invocations", content=photos[i % 20], headers=headers) for i in range(500))
             return await asyncio.gather(*asked)
 
-    with serving(segmenter, queue=40) as url:
+    with serving(segmenter, queue=40) as (url, *_):
         responses = asyncio.run(ask_all(url))
     assert {response.status_code for response in responses} <= {200, 429}
     answered = [i for i, response in enumerate(responses) if response.status_code == 200]
@@ -285,7 +302,7 @@ def large(width: int, height: int) -> bytes:
     ("photo", "status", "reason"),
     [
         (b"a shopping list: eggs", 400, "the photo is no picture: it begins with b'a shopping list:', expected JPEG"),
-        (encoded(Image.fromarray(ramp(96, 64)), "JPEG")[:-2000], 400, "the photo cannot be read: image file is trunc"),
+        (encoded(Image.fromarray(ramp(400, 300)), "JPEG")[:-9000], 400, "the photo cannot be read: image file is trun"),
         (large(9000, 9000), 413, "the photo is 9000x9000, expected at most 25000000 pixels (--max_pixels)"),
         (large(40000, 40000), 413, "the photo is 40000x40000, expected at most 25000000 pixels (--max_pixels)"),
         (encoded(Image.new("L", (5001, 5000)), "WEBP"), 413, "is 5001x5000, expected at most 25000000 pixels"),
@@ -315,10 +332,28 @@ def head(length: int, kind: str = "image/png") -> bytes:
     return f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
-def connected(url: str, sent: bytes) -> socket.socket:
-    connection = socket.create_connection((httpx.URL(url).host, httpx.URL(url).port or 0), timeout=30)
-    connection.sendall(sent)
-    return connection
+Connect = Callable[[str, bytes], socket.socket]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Connections to a server, each with the first bytes that are sent."""
+    with contextlib.ExitStack() as stack:
+
+        def connected(url: str, sent: bytes) -> socket.socket:
+            address = (httpx.URL(url).host, httpx.URL(url).port or 0)
+            connection = stack.enter_context(socket.create_connection(address, timeout=30))
+            connection.sendall(sent)
+            return connection
+
+        yield connected
+
+
+def reply(connection: socket.socket) -> tuple[HTTPResponse, bytes]:
+    """The next answer, and its body."""
+    response = HTTPResponse(connection)
+    response.begin()
+    return response, response.read()
 
 
 def received(connection: socket.socket) -> bytes:
@@ -327,14 +362,13 @@ def received(connection: socket.socket) -> bytes:
     with contextlib.suppress(ConnectionResetError):
         while part := connection.recv(1 << 16):
             parts.append(part)
-    connection.close()
     return b"".join(parts)
 
 
-def test_a_head_that_does_not_come_in_time_ends_its_connection_alone(segmenter: Segmenter) -> None:
-    with serving(segmenter, receive_seconds=0.5) as url:
-        half = [connected(url, b"POST /invocations HTTP/1.1\r\nX-A: ") for _ in range(20)]
-        nothing = connected(url, b"")
+def test_a_head_that_does_not_come_in_time_ends_its_connection_alone(segmenter: Segmenter, connect: Connect) -> None:
+    with serving(segmenter, receive_seconds=0.5) as (url, *_):
+        half = [connect(url, b"POST /invocations HTTP/1.1\r\nX-A: ") for _ in range(20)]
+        nothing = connect(url, b"")
         assert httpx.get(f"{url}/ping").status_code == 200
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             while True:  # a byte at a time, as if there were more to come
@@ -343,33 +377,37 @@ def test_a_head_that_does_not_come_in_time_ends_its_connection_alone(segmenter: 
         assert {received(connection) for connection in (*half, nothing)} == {b""}
 
 
-def test_a_body_that_does_not_come_in_time_is_answered(segmenter: Segmenter) -> None:
-    with serving(segmenter, receive_seconds=0.5) as url:
-        answer = received(connected(url, head(100) + b"half"))
+def test_a_body_that_does_not_come_in_time_is_answered(segmenter: Segmenter, connect: Connect) -> None:
+    with serving(segmenter, receive_seconds=0.5) as (url, *_):
+        answer = received(connect(url, head(100) + b"half"))
     assert b" 408 " in answer
     assert b"the body did not come within 0.5 seconds" in answer
 
 
-def test_an_answer_that_nobody_takes_is_dropped(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Masks, "segment", lambda *_: (bytes(64 << 20), [1]))
+def test_an_answer_that_nobody_takes_is_dropped(
+    segmenter: Segmenter, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+    monkeypatch.setattr(Masks, "segment", lambda *_: done.set() or (bytes(64 << 20), [1]))
     photo = PHOTOS["a.jpg"][0]
-    with serving(segmenter, receive_seconds=0.5) as url:
-        connection = connected(url, head(len(photo)) + photo)
-        time.sleep(2)
+    with serving(segmenter, receive_seconds=0.5) as (url, _, connections):
+        connection = connect(url, head(len(photo)) + photo)
+        assert done.wait(30)
+        until(lambda: not connections)
         answer = received(connection)
     assert answer.startswith(b"HTTP/1.1 200")
     assert len(answer) < 64 << 20
 
 
-def test_of_too_many_connections_the_oldest_that_ask_nothing_give_way(segmenter: Segmenter) -> None:
-    with serving(segmenter, connections=3) as url:
-        asking = connected(url, head(100))
-        time.sleep(0.2)
-        idle = [connected(url, b"GET ") for _ in range(6)]
+def test_of_too_many_connections_the_oldest_that_ask_nothing_give_way(segmenter: Segmenter, connect: Connect) -> None:
+    with serving(segmenter, connections=3) as (url, service, _):
+        asking = connect(url, head(100))
+        until(lambda: service.requests.held == 1)
+        idle = [connect(url, b"GET ") for _ in range(6)]
         assert httpx.get(f"{url}/ping").status_code == 200
         assert [received(connection) for connection in idle[:4]] == [b""] * 4
         asking.sendall(bytes(100))
-        assert asking.recv(1 << 16).startswith(b"HTTP/1.1 400")
+        assert reply(asking)[0].status == 400
 
 
 @pytest.mark.parametrize(
@@ -381,52 +419,52 @@ def test_of_too_many_connections_the_oldest_that_ask_nothing_give_way(segmenter:
     ids=["places", "bytes"],
 )
 def test_who_finds_no_room_is_told_before_the_body_is_read(
-    segmenter: Segmenter, limits: dict[str, int], held: int, refused: int, reason: bytes
+    segmenter: Segmenter, connect: Connect, limits: dict[str, int], held: int, refused: int, reason: bytes
 ) -> None:
-    with serving(segmenter, **limits) as url:
-        first = connected(url, head(held) + b"the beginning")
-        time.sleep(0.2)
-        second = connected(url, head(refused))
-        answer = second.recv(1 << 16)
-        second.close()
-        assert answer.startswith(b"HTTP/1.1 429")
-        assert b"retry-after: 1" in answer
-        assert reason in answer
+    with serving(segmenter, **limits) as (url, service, _):
+        first = connect(url, head(held) + b"the beginning")
+        until(lambda: service.bytes.held == held)
+        second = connect(url, head(refused))
+        answer, content = reply(second)
+        assert answer.status == 429
+        assert answer.headers["Retry-After"] == "1"
+        assert reason in content
         first.close()
-        time.sleep(0.2)
-        assert connected(url, head(refused) + bytes(refused)).recv(1 << 16).startswith(b"HTTP/1.1 400")
+        until(lambda: service.bytes.held == 0)
+        assert reply(connect(url, head(refused) + bytes(refused)))[0].status == 400
 
 
-def test_a_body_without_a_length_counts_as_the_longest(segmenter: Segmenter) -> None:
+def test_a_body_without_a_length_counts_as_the_longest(segmenter: Segmenter, connect: Connect) -> None:
     chunked = b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with serving(segmenter, queue_mib=32) as url, connected(url, chunked):
-        time.sleep(0.2)
-        with connected(url, head(1)) as second:
-            assert second.recv(1 << 16).startswith(b"HTTP/1.1 429")
+    with serving(segmenter, queue_mib=32) as (url, service, _):
+        connect(url, chunked)
+        until(lambda: service.bytes.held == 32 << 20)
+        assert reply(connect(url, head(1)))[0].status == 429
 
 
 def test_the_pixels_of_a_request_are_bounded(segmenter: Segmenter) -> None:
     photo = base64.b64encode(encoded(Image.new("RGB", (100, 50)), "PNG")).decode()
-    with serving(segmenter, request_pixels=10_000, queue_pixels=10_000) as url:
+    with serving(segmenter, request_pixels=10_000, queue_pixels=10_000) as (url, *_):
         assert httpx.post(f"{url}/invocations", json={"images": [photo] * 2}, timeout=60).status_code == 200
         response = httpx.post(f"{url}/invocations", json={"images": [photo] * 3}, timeout=60)
     assert response.status_code == 413
     assert response.json()["error"] == "the photos have 15000 pixels, expected at most 10000 (--request_pixels)"
 
 
-def test_the_pixels_of_all_requests_are_bounded(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pixels_of_all_requests_are_bounded(
+    segmenter: Segmenter, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     go = threading.Event()
     monkeypatch.setattr(Masks, "segment", lambda *_: (b"mask", [1]) if go.wait(30) else None)
     photo = encoded(Image.new("RGB", (100, 50)), "PNG")
-    with serving(segmenter, request_pixels=5000, queue_pixels=9000) as url:
-        first = connected(url, head(len(photo)) + photo)
-        time.sleep(0.3)
+    with serving(segmenter, request_pixels=5000, queue_pixels=9000) as (url, service, _):
+        first = connect(url, head(len(photo)) + photo)
+        until(lambda: service.pixels.held == 5000)
         response = httpx.post(f"{url}/invocations", content=photo, headers={"Content-Type": "image/png"})
         assert response.status_code == 429
         assert "it takes 9000 pixels at a time" in response.json()["error"]
         go.set()
-        assert first.recv(1 << 16).startswith(b"HTTP/1.1 200")
-        first.close()
+        assert reply(first)[0].status == 200
 
 
 def test_parts_of_a_budget_come_back() -> None:
@@ -493,7 +531,7 @@ def test_a_request_of_many_photos_lets_others_pass() -> None:
 
 
 def test_whose_client_has_left_is_not_worked_on(
-    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    segmenter: Segmenter, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[bytes] = []
     begun, go = threading.Event(), threading.Event()
@@ -506,24 +544,24 @@ def test_whose_client_has_left_is_not_worked_on(
 
     monkeypatch.setattr(Masks, "segment", segment)
     photos = [encoded(Image.new("RGB", (9 + i, 9)), "PNG") for i in range(3)]
-    with serving(segmenter, parallel=1, queue=3) as url:
-        first = connected(url, head(len(photos[0])) + photos[0])
+    with serving(segmenter, parallel=1, queue=3) as (url, service, _):
+        first = connect(url, head(len(photos[0])) + photos[0])
         assert begun.wait(30)
-        connected(url, head(len(photos[1])) + photos[1]).close()
-        connected(url, head(len(photos[1])) + photos[1][:9]).close()
-        time.sleep(0.5)
-        third = connected(url, head(len(photos[2])) + photos[2])
-        time.sleep(0.2)
+        leaving = [connect(url, head(len(photos[1])) + sent) for sent in (photos[1], photos[1][:9])]
+        until(lambda: service.requests.held == 3)
+        for connection in leaving:
+            connection.close()
+        until(lambda: service.requests.held == 1)
+        third = connect(url, head(len(photos[2])) + photos[2])
+        until(lambda: service.requests.held == 2)
         go.set()
-        assert first.recv(1 << 16).startswith(b"HTTP/1.1 200")
-        assert third.recv(1 << 16).startswith(b"HTTP/1.1 200")
-        first.close()
-        third.close()
+        assert reply(first)[0].status == 200
+        assert reply(third)[0].status == 200
     assert calls == [photos[0], photos[2]]
     assert not caplog.records
 
 
-def test_it_answers_while_a_body_is_read(local: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_answers_while_a_body_is_read(local: str, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go = threading.Event(), threading.Event()
 
     def photos(*_: Any) -> list[bytes]:
@@ -532,17 +570,17 @@ def test_it_answers_while_a_body_is_read(local: str, monkeypatch: pytest.MonkeyP
         raise BadRequest(400, "as expected")
 
     monkeypatch.setattr(endpoint, "photos", photos)
-    with connected(local, head(1) + b"x") as asking:
+    with connect(local, head(1) + b"x") as asking:
         assert begun.wait(30)
         assert httpx.get(f"{local}/ping", timeout=30).status_code == 200
         go.set()
-        assert b"as expected" in asking.recv(1 << 16)
+        assert b"as expected" in reply(asking)[1]
 
 
-def test_it_stops_in_time_with_half_a_body_held(segmenter: Segmenter) -> None:
-    with serving(segmenter, stop_seconds=1, receive_seconds=1000) as url:
-        half_body, half_head = connected(url, head(100) + b"half"), connected(url, b"GET /")
-        time.sleep(0.2)
+def test_it_stops_in_time_with_half_a_body_held(segmenter: Segmenter, connect: Connect) -> None:
+    with serving(segmenter, stop_seconds=1, receive_seconds=1000) as (url, service, connections):
+        half_body, half_head = connect(url, head(100) + b"half"), connect(url, b"GET /")
+        until(lambda: service.requests.held == 1 and len(connections) == 2)
     answer = received(half_body)
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"the server stops" in answer

@@ -23,25 +23,6 @@ from eggseg.serving.turns import Turns
 T = TypeVar("T")
 
 
-def app(segmenter: Segmenter, limits: Limits) -> FastAPI:
-    """The application; its threads end with it."""
-    service = Service(segmenter, limits)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        service.close()
-
-    served = FastAPI(lifespan=lifespan, openapi_url=None)
-
-    @served.get("/ping")
-    async def ping() -> dict[str, str]:
-        return {"status": "healthy"}
-
-    served.add_route("/invocations", service.invocations, methods=["POST"])
-    return served
-
-
 class Service:
     """Requests to answers. The event loop only receives and sends; what takes time is done in threads."""
 
@@ -114,6 +95,24 @@ class Service:
             most = self.limits.request_pixels
             raise BadRequest(413, f"the photos have {pixels} pixels, expected at most {most} (--request_pixels)")
         return photos, pixels
+
+
+def app(service: Service) -> FastAPI:
+    """The application; the threads of `service` end with it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    served = FastAPI(lifespan=lifespan, openapi_url=None)
+
+    @served.get("/ping")
+    async def ping() -> dict[str, str]:
+        return {"status": "healthy"}
+
+    served.add_route("/invocations", service.invocations, methods=["POST"])
+    return served
 
 
 def _announced(request: Request) -> int:

@@ -33,14 +33,18 @@ def protocol(limits: Limits) -> type[H11Protocol]:
     as well, yet when they run out of connections new clients wait until others time out (a second in hypercorn, with a
     traceback; five in granian). Here the oldest such connection gives way at once.
     """
-    waiting: dict[H11Protocol, asyncio.TimerHandle] = {}  # the oldest first
+    waiting: dict[Bounded, asyncio.TimerHandle] = {}  # the oldest first
 
     class Bounded(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self._wait()
             if len(self.connections) > limits.connections:
-                next(iter(waiting)).transport.abort()
+                oldest = next(iter(waiting))
+                oldest._wait_no_more()
+                oldest.transport.abort()
+                # At once, not when it is lost: several connections may be made before that.
+                self.connections.discard(oldest)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._wait_no_more()
