@@ -112,7 +112,7 @@ def test_metrics_are_read_whatever_a_class_is_called(
     truth = np.repeat(np.arange(len(names), dtype=np.uint8), 10)[None]
     found = np.where(np.arange(truth.size) % 10 < truth, truth, 0)
     iou.update_state(truth, np.eye(len(names), dtype=np.float32)[found])
-    recorder = RunRecorder(tmp_path, averaged=None)  # type: ignore[arg-type]
+    recorder = RunRecorder(tmp_path, averaged=SimpleNamespace(update=lambda: None))  # type: ignore[arg-type]
     recorder.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.1)))
     for saving in ("_save_weights", "_save_checkpoint"):
         monkeypatch.setattr(recorder, saving, lambda: None)
