@@ -190,7 +190,7 @@ def test_a_record_without_what_is_needed_is_named(tmp_path: Path, record: str, t
     (tmp_path / "config.json").write_text(record)
     settings = evaluate.Settings(tmp_path, tmp_path, split="val")
     with pytest.raises(InputError, match=rf"config\.json is damaged or of another kind: .*{told}"):
-        evaluate._choose([], settings)
+        evaluate._wanted(settings)
 
 
 @pytest.mark.parametrize("args", [["--help"], ["train", "--help"]])
