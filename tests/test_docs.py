@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from eggseg.__main__ import COMMANDS
 from eggseg.config import Config
+from eggseg.serving.limits import Limits
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,6 +22,11 @@ def test_the_table_of_settings_has_every_setting_and_its_default(monkeypatch: py
     rows = re.findall(r"^\| `--(\w+)` \| (.*?) \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
     defaults = {name: "" if value in (None, "") else f"`{value}`" for name, value in Config().to_json().items()}
     assert dict(rows) == defaults
+
+
+def test_the_table_of_the_servers_limits_has_each_and_its_default() -> None:
+    rows = re.findall(r"^\| `--(\w+)` \| `(\d+)` \|", (ROOT / "docs/serving.md").read_text(), re.MULTILINE)
+    assert dict(rows) == {field.name: str(field.default) for field in dataclasses.fields(Limits)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
