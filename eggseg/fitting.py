@@ -52,19 +52,18 @@ def share_a_class(values: Mapping[str, int], classes: ClassTable) -> int:
 def table(values: Mapping[str, int], classes: ClassTable) -> list[dict[str, Any]]:
     """The rows of a class table in which each of the values is a class, the background first; none where there is none.
 
-    A value keeps the name of the class that it is nearest to. The other names go to the other values in ascending
-    order where there are as many; where not, these are called class_1 and so on.
+    A value keeps the name of the class that it is nearest to. Where that names no more than the background, the other
+    names go to as many other values in ascending order. What is left is called class_1 and so on.
     """
     found = {name: value for name in values if (value := _value(name)) is not None}
     if not 2 <= len(set(found.values())) < VOID:
         return []
-    own = _own(found, classes)
-    names = {found[name]: classes.names[c] for name, c in own.items()}
+    first = classes.names[0]
+    names = {found[name]: classes.names[c] for name, c in _own(found, classes).items()}
     others = sorted({*found.values()} - {*names}, key=_parts)
     left = [name for name in classes.names if name not in names.values()]
-    if len(others) == len(left):
+    if len(others) == len(left) and not {*names.values()} - {first}:
         names |= dict(zip(others, left, strict=True))
-    first = classes.names[0]
     named = (value for value, name in names.items() if name == first)
     background = next(named, next((value for value in found.values() if value not in names), None))
     if background is None:

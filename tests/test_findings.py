@@ -84,6 +84,7 @@ OTHER_TABLES = {
         ["background", "class_1", "class_2", "pan"],
     ),
     "two numbers": ({0: 9000, 1: 1000}, [0, 1], ["background", "class_1"]),
+    "one that is no class": ({0: 9000, 128: 700, 1: 300}, [0, 1, 128], ["background", "class_1", "egg"]),
     "from one on": ({1: 9000, 2: 700, 3: 300}, [1, 2, 3], ["background", "egg", "pan"]),
     "greys that are no class": ({0: 9000, 60: 700, 200: 300}, [0, 60, 200], ["background", "egg", "pan"]),
     "the background too": ({50: 9000, 128: 700, 255: 300}, [50, 128, 255], ["background", "egg", "pan"]),
