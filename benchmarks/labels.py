@@ -105,7 +105,8 @@ def planned() -> list[Run]:
     ]
     for labels, seed in [*((37, seed) for seed in range(SEEDS)), (9, 0), (None, 0)]:
         runs += [trained(way, labels, seed) for way in (ALONE, "fixmatch", "gan")]
-        runs.append(dataclasses.replace(runs[-1], way=FALLING, commit="ec280c8"))
+        before = tuple(part.replace("--labelled_photos", "--labels") for part in runs[-1].command)  # its name then
+        runs.append(dataclasses.replace(runs[-1], way=FALLING, command=before, commit="ec280c8"))
     made = ("--pseudo", "OUT/fixmatch_37_0/fold0/pseudo", "--pseudo_confidence", "0.9")
     runs.append(Run("fixmatch, then its masks", 37, 0, (*trained(ALONE, 37).command, *made)))
     return runs + [trained(way, 37, fold=fold) for fold in range(1, FOLDS) for way in (ALONE, "fixmatch")]
