@@ -124,9 +124,10 @@ def one_fold(photos: Sequence[Photo], method: Method, count: int, held_out: int,
 
 
 def few(photos: Sequence[Photo], indices: Sequence[int], count: int, seed: int) -> tuple[int, ...]:
-    """`count` of the photos at `indices`, spread evenly over their sessions and frames; `InputError` without a class.
+    """`count` of the photos at `indices`, spread over their sessions and frames; `InputError` without a class.
 
-    The photos are cut into as many stretches of neighbours, and of each one is drawn.
+    The photos are cut into as many stretches of neighbours, whose lengths differ by one at most, and one photo of each
+    stretch is drawn.
     """
     if count > len(indices):
         raise InputError(

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+settings.register_profile("any machine", deadline=None)  # no test fails because a processor is slow
+settings.load_profile("any machine")
 
 SIZES = ((96, 64), (64, 96), (77, 51), (120, 90))  # width, height
 

@@ -167,21 +167,21 @@ CVAT = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(content=mutated(COCO))
 def test_changed_coco_is_read_or_refused(folder: Path, content: Any) -> None:
     (folder / "a.json").write_text(json.dumps(content))
     read("coco", folder / "a.json")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(content=mutated(LABELME))
 def test_changed_labelme_is_read_or_refused(folder: Path, content: Any) -> None:
     (folder / "labels/a.json").write_text(json.dumps(content))
     read("labelme", folder / "labels")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_changed_xml_is_read_or_refused(folder: Path, data: st.DataObject) -> None:
     parts = CVAT.split('"')
@@ -192,7 +192,7 @@ def test_changed_xml_is_read_or_refused(folder: Path, data: st.DataObject) -> No
     read("cvat", folder / "a.xml")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text() | st.text("0123456789:;<=>?@ABCPQRSTUVWXYZ_`abcmno"))
 def test_any_text_is_run_lengths_or_refused(folder: Path, text: str) -> None:
     with contextlib.suppress(ValueError):
@@ -201,7 +201,7 @@ def test_any_text_is_run_lengths_or_refused(folder: Path, text: str) -> None:
     read("coco", folder / "a.json")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.binary(max_size=200), at=st.integers(0, 600))
 def test_changed_bytes_are_read_or_refused(folder: Path, data: bytes, at: int) -> None:
     for kind, name, content in (("coco", "a.json", json.dumps(COCO)), ("cvat", "a.xml", CVAT)):

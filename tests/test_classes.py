@@ -47,7 +47,7 @@ def test_snap_and_paint_keep_shape_and_are_uint8():
     np.testing.assert_array_equal(values, [[0, 128, 255], [0, 128, 255]])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 255), min_size=2, max_size=9, unique=True), st.integers(0, 255))
 def test_every_value_of_any_table_comes_back_from_snap_and_paint(values, tolerance):
     classes = table(*values, tolerance=tolerance)
@@ -56,7 +56,7 @@ def test_every_value_of_any_table_comes_back_from_snap_and_paint(values, toleran
     np.testing.assert_array_equal(classes.paint(classes.snap(exact)), exact)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 255), min_size=2, max_size=9, unique=True), st.integers(0, 255), st.integers(0, 255))
 def test_snap_is_void_exactly_when_no_class_is_near(values, tolerance, grey):
     found = int(table(*values, tolerance=tolerance).snap(np.uint8(grey)))
@@ -89,7 +89,7 @@ def test_a_table_of_colours_snaps_and_paints_colours():
     assert ClassTable.from_json(json.loads(json.dumps(COLORED.to_json()))) == COLORED
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=2, max_size=4, unique=True), st.integers(0, 2**24 - 1))
 def test_a_colour_is_its_nearest_class_or_void(values, code):
     classes = ClassTable(tuple(Class(f"class {i}", value, (0, 0, 0)) for i, value in enumerate(values)))

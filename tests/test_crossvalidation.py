@@ -114,8 +114,8 @@ def test_the_folds_that_are_left_are_trained_and_one_that_fails_stops_the_rest(d
 
 @pytest.mark.parametrize("name", ["metrics.json", "config.json"])
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"pooled": 3, "settings": 3}'])
-def test_a_damaged_fold_is_an_error_that_names_the_file(tmp_path, name, text):
-    config = Config(output_dir=tmp_path, folds=2, split="random", resume=True)
+def test_a_damaged_fold_is_an_error_that_names_the_file(data_dir, tmp_path, name, text):
+    config = Config(data_dir=data_dir, output_dir=tmp_path, folds=2, split="random", resume=True)
     for fold in range(2):
         done(dataclasses.replace(config, fold=fold), 0.5)
     (tmp_path / "fold1" / name).write_text(text)

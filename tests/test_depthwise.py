@@ -11,7 +11,7 @@ from keras import layers
 from eggseg.depthwise import FastDepthwiseConv2D
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     size=st.integers(1, 19), kernel=st.sampled_from([3, 5]), strides=st.sampled_from([1, 2]), bias=st.booleans(),
     seed=st.integers(0, 99),

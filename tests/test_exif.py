@@ -80,19 +80,19 @@ def test_what_comes_after_the_pixels_begin_is_not_searched():
     assert both(b"\xff\xd8" + scan + segment(0xE1, tiff(6))) == 1
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.binary(max_size=300), st.sampled_from([b"", b"II*\0", b"MM\0*", b"II*\0\x08\0\0\0\xff\xff"]))
 def test_garbage_for_exif_is_some_orientation(garbage, head):
     assert 1 <= both(jpeg(segment(0xE1, b"Exif\0\0" + head + garbage))) <= 8
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.integers(2, 700), st.sampled_from(["II", "MM"]))
 def test_a_file_cut_anywhere_has_some_orientation(length, order):
     assert 1 <= both(jpeg(segment(0xE1, tiff(6, order)))[:length]) <= 8
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.binary(max_size=60))
 def test_any_bytes_after_the_start_of_a_jpeg_have_some_orientation(garbage):
     assert 1 <= both(b"\xff\xd8" + garbage) <= 8

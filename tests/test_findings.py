@@ -144,7 +144,7 @@ NAMES = {"background": 0, "egg": 128, "pan": 255}
 
 
 @given(st.dictionaries(st.integers(0, 255), st.integers(1, 9).map(lambda n: 100 * n), min_size=1, max_size=16))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_greys_masks_hold_the_table_has_a_class_for_each(pixels: dict[int, int]) -> None:
     found = of(mask(pixels))
     if any("fits" in str(finding) for finding in found):

@@ -47,7 +47,7 @@ def box(ids: np.ndarray) -> tuple[int, int, int, int]:
     return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(photo_sizes, sides, st.booleans())
 def test_letterbox_gives_a_uint8_square(photo_size, size, labels):
     square = letterbox(noise(*photo_size), size, labels=labels)
@@ -55,7 +55,7 @@ def test_letterbox_gives_a_uint8_square(photo_size, size, labels):
     assert square.dtype == tf.uint8
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(photo_sizes, sides)
 def test_restore_gives_float32_scores_of_the_photos_size(photo_size, size):
     scores = restore(tf.cast(letterbox(noise(*photo_size), size), tf.float32), *photo_size)
@@ -79,7 +79,7 @@ def rectangles(draw):
     return size, photo_size, spans
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(rectangles())
 def test_the_edges_of_a_rectangle_come_back_within_one_network_pixel(case):
     size, photo_size, ((top, bottom), (left, right)) = case
@@ -91,7 +91,7 @@ def test_the_edges_of_a_rectangle_come_back_within_one_network_pixel(case):
     assert off.max() <= max(1, max(photo_size) / size)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(photo_sizes, sides, st.floats(-100, 100, width=32, allow_subnormal=False))
 def test_what_stands_in_the_padding_stays_out(photo_size, size, constant):
     top, bottom, left, right = inner_box(*photo_size, size)
@@ -100,7 +100,7 @@ def test_what_stands_in_the_padding_stays_out(photo_size, size, constant):
     np.testing.assert_array_equal(restore(scores, *photo_size), np.full((*photo_size, 2), constant, np.float32))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(photo_sizes, sides, st.sampled_from([0, 1, 255]))
 def test_labels_are_never_mixed(photo_size, size, pad):
     ids = np.random.default_rng(1).choice(np.array([3, 128, 250], np.uint8), (*photo_size, 1))
@@ -108,7 +108,7 @@ def test_labels_are_never_mixed(photo_size, size, pad):
     assert set(np.unique(square)) <= {*np.unique(ids).tolist(), pad}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(photo_sizes, sides, st.tuples(*[st.integers(0, 255)] * 3))
 def test_a_photo_of_one_colour_keeps_it(photo_size, size, color):
     top, bottom, left, right = inner_box(*photo_size, size)
@@ -139,7 +139,7 @@ def test_a_photo_of_the_squares_own_size_is_left_as_it_is(labels):
     np.testing.assert_array_equal(letterbox(photo, 65, labels=labels), photo)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(photo_sizes, sides)
 def test_photos_are_resized_as_tensorflow_resizes_them(photo_size, size):
     top, bottom, left, right = inner_box(*photo_size, size)
@@ -211,7 +211,7 @@ def test_a_panorama_of_60000_by_2_needs_less_than_a_gigabyte(tmp_path):
     assert kibibytes < 2**20
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(photo_sizes, sides, st.integers(1, 12))
 def test_scores_restored_in_bands_are_those_of_tensorflow_to_the_bit(photo_size, size, bands):
     height, width = photo_size

@@ -140,7 +140,7 @@ def test_channels_that_differ_by_less_than_the_reach_are_grey() -> None:
     assert mask.labels.strays == {"#8080a1": 1}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=40))
 def test_every_pixel_is_counted_once(values: list[int]) -> None:
     mask = masks.read(encoded(grey(np.array([values], np.uint8)), "PNG"), EGGS_AND_PANS)

@@ -69,7 +69,7 @@ def test_the_mean_leaves_absent_classes_out(scores, expected):
     np.testing.assert_array_equal(metrics.mean(np.array(scores)), expected)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(ids(3), ids(3))
 def test_dice_and_iou_are_one_measure(truth, guess):
     counts = metrics.confusion(truth, np.where(guess == VOID, 0, guess).astype(np.uint8), 3)
@@ -79,7 +79,7 @@ def test_dice_and_iou_are_one_measure(truth, guess):
     assert np.nanmax(np.append(iou, 0)) <= 1
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(ids(3), st.integers(0, 2))
 def test_what_is_predicted_on_void_does_not_matter(truth, there):
     guess = np.where(truth == VOID, there, 1).astype(np.uint8)

@@ -112,7 +112,7 @@ def blocks(draw) -> bytes:
     return whole[: draw(st.integers(0, len(whole)))] if draw(st.booleans()) else whole
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(blocks(), st.binary(max_size=8), st.booleans())
 def test_any_exif_in_a_jpeg_is_read_alike(block, before, sound) -> None:
     start = b"\xff\xd8" + (segment(0xE0, before) if sound else before)
@@ -140,7 +140,7 @@ ANCILLARY = st.tuples(
 """Name and content of a chunk, and whether its checksum is right."""
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(ANCILLARY, max_size=3), st.lists(ANCILLARY, max_size=2), st.sampled_from(list(PIXELS)))
 def test_a_png_that_the_graph_reads_is_read_alike_by_pillow_whatever_stands_beside_its_pixels(before, after, mode):
     def written(parts):

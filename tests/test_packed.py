@@ -132,7 +132,7 @@ def test_a_member_of_100_megabytes_is_not_unpacked(tmp_path: Path) -> None:
 SOUND = npz(ARRAYS)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, len(SOUND) - 1), st.integers(0, 255), st.booleans())
 def test_damage_is_an_error_in_words(tmp_path: Path, at: int, value: int, cut: bool) -> None:
     damaged = SOUND[:at] if cut else SOUND[:at] + bytes([value]) + SOUND[at + 1 :]
