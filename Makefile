@@ -13,7 +13,7 @@ DEMO := build/demo
 EGGSEG_DATA ?= ../shared/data/eggs-and-pans
 export EGGSEG_DATA
 
-.PHONY: help demo test test-full lint notebooks bench clean
+.PHONY: help demo test test-full coverage lint notebooks bench clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | while IFS=$$'\t' read -r name what; \
@@ -74,13 +74,18 @@ lint: .venv/installed-test  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+UNIT_TESTS := $(BIN)/python -m pytest -m "not full and not real" -n 2 --dist loadfile
+
 test: lint  ## style, types, and the tests that need nothing but this checkout
-	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -m "not full and not real" -n 2 --dist loadfile --cov --cov-report=term
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
+	$(UNIT_TESTS)
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 -n 2 notebooks
 
 test-full: .venv/installed-test  ## the tests that take long, several processes, or the real photos at EGGSEG_DATA
 	$(BIN)/python -m pytest -m "full or real"
+
+coverage: .venv/installed-test  ## lines and branches that the tests of `make test` reach (tracing adds a third to their time)
+	$(BIN)/coverage erase
+	$(UNIT_TESTS) --cov --cov-report=term
 
 notebooks: .venv/installed  ## JupyterLab, where one learns the project from
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[notebooks]'

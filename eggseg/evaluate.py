@@ -66,14 +66,10 @@ def run(settings: Settings) -> int:
     if wanted is not None:
         found = [pair for pair in found if pair.name in wanted]
         told += _of_lost(wanted - {pair.name for pair in found}, settings)
-    segmenter = export.load(settings.model, settings.precision)
+    segmenter = export.load(settings.model, settings.precision, settings.max_pixels)
     classes = _of_masks(settings.classes, segmenter.classes) if settings.classes else segmenter.classes
-    max_pixels = settings.max_pixels or segmenter.max_pixels
-    # It reads the photos and masks that it is measured on by these.
-    segmenter = dataclasses.replace(
-        segmenter, classes=classes, settings=segmenter.settings | {"max_pixels": max_pixels}
-    )
-    looks, faults = scoring.look_at_all(found, classes, max_pixels)
+    segmenter = dataclasses.replace(segmenter, classes=classes)  # by which it reads the masks it is measured on
+    looks, faults = scoring.look_at_all(found, classes, segmenter.max_pixels)
     _audit(told + findings.of_faults(faults), looks, segmenter.classes, settings)
     if not any(sum(look.labels.class_pixels) for look in looks):
         why = ": no pixel of any mask is a class" if looks else ""

@@ -187,8 +187,14 @@ def _frame(frame: np.ndarray | tf.Tensor) -> tf.Tensor:
     return tf.constant(frame)
 
 
-def load(path: str | Path, precision: Literal["auto", "float32", "bfloat16"] = "auto") -> Segmenter:
+def load(
+    path: str | Path,
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    max_pixels: int | None = None,
+) -> Segmenter:
     """Load a trained model from a run folder, its `saved_model`, or that folder's `1`.
+
+    `max_pixels` replaces the model's own limit: larger photos than that are decoded by Pillow.
 
     `auto` computes in bfloat16 where the processor has it, else in float32. The choice is TensorFlow's, for the whole
     process: the model loaded last decides for all functions that have not run yet.
@@ -198,6 +204,8 @@ def load(path: str | Path, precision: Literal["auto", "float32", "bfloat16"] = "
         precision = "bfloat16" if not hardware.gpus() and hardware.cpu_has_bfloat16() else "float32"
     hardware.rewrite_to_bfloat16(precision == "bfloat16")
     classes, settings = described(folder)
+    if max_pixels is not None:
+        settings = settings | {"max_pixels": max_pixels}
     try:
         loaded = dict(tf.saved_model.load(str(folder)).signatures)
         signatures = {name: loaded[name] for name in SIGNATURES}

@@ -21,7 +21,7 @@ from eggseg import cli, inputs, outputs, pretrained
 from eggseg.errors import InputError, printable
 from eggseg.files import write_bytes, write_csv, write_json
 from eggseg.outputs import Entry, Journal, Seen
-from eggseg.pictures import PictureError, fault, opened, png
+from eggseg.pictures import MOST_PIXELS, PictureError, TooLarge, fault, opened, png
 from eggseg.room import Room
 
 if TYPE_CHECKING:
@@ -74,8 +74,14 @@ class Settings:
     resume: bool = False
     """Go on where an earlier call with the same model stopped: photos whose outputs are all there are left as they are,
     and summary.csv tells of them too. Where nothing is there yet it begins."""
+    max_pixels: int | None = None
+    """Pixels of the largest photo that is decoded; without it what the model was trained with."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network: auto is bfloat16 where the processor has it, else float32."""
+
+    def __post_init__(self) -> None:
+        if self.max_pixels is not None and not 1 <= self.max_pixels <= MOST_PIXELS:
+            raise InputError(f"--max_pixels is {self.max_pixels}, expected 1 to {MOST_PIXELS}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,7 +105,7 @@ def run(settings: Settings) -> int:
     if settings.model is None:
         print(pretrained.told())
     model = export.find(settings.model or pretrained.model())
-    segmenter = export.load(model, settings.precision)
+    segmenter = export.load(model, settings.precision, settings.max_pixels)
     record = {"model": export.fingerprint(model), "precision": segmenter.precision, "min_area": settings.min_area}
     journal.expect(record)
     if settings.overwrite:
@@ -147,7 +153,11 @@ def predict(
     room = Room(MOST_BYTES)
 
     def one(name: str) -> dict[str, Any] | str:
-        with room.taken(_bytes(photos[name], segmenter.max_pixels, settings)):
+        try:
+            size = _bytes(photos[name], segmenter.max_pixels, settings)
+        except TooLarge as error:
+            return fault(photos[name], error)
+        with room.taken(size):
             return _predict_one(segmenter, name, photos[name], settings)
 
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_AT_A_TIME))
@@ -228,11 +238,14 @@ def _needs_probabilities(settings: Settings) -> bool:
 
 
 def _bytes(path: Path, max_pixels: int, settings: Settings) -> int:
-    """Memory that the photo will take, by what its header says; all there is where that cannot be read."""
+    """Memory that the photo will take, by what its header says; all there is where that cannot be read, `TooLarge` for
+    a photo of more than `max_pixels`."""
     each = WITH_OVERLAY if settings.overlay else BYTES_A_PIXEL
     try:
         with opened(path, max_pixels) as picture:
             return picture.width * picture.height * (WITH_PROBABILITIES if _needs_probabilities(settings) else each)
+    except TooLarge:
+        raise
     except (PictureError, OSError):
         return MOST_BYTES
 

@@ -63,6 +63,7 @@ def test_masks_of_photos_without_are_written_and_can_be_learned_from(data_dir, u
     assert not [name for name in split["val"] if name.startswith("pseudo:")]
 
 
+@pytest.mark.full
 def test_masks_that_were_stopped_are_made_whole_and_are_of_one_model(data_dir, unlabeled, tmp_path, monkeypatch):
     run = tmp_path / "run"
     args = command(data_dir, run, "fixmatch", "--unlabeled_dir", str(unlabeled), "--epochs", "1")
@@ -83,6 +84,7 @@ def test_masks_that_were_stopped_are_made_whole_and_are_of_one_model(data_dir, u
     assert all(again[name] > first[name] for name in first)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(data_dir, unlabeled, tmp_path, method, monkeypatch):
     from eggseg.callbacks import RunRecorder

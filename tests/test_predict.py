@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,27 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(
     assert errors[1] == f"error: {folder / 'empty.png'} is empty (0 bytes)"
     assert errors[2].startswith(f"error: {folder / 'text.jpg'} is no picture: it begins with b'not a photo'")
     assert files(tmp_path / "out") == ["journal.jsonl", "masks/whole.jpg.png", "summary.csv"]
+
+
+def test_the_limit_of_pixels_is_the_models_or_that_of_the_command(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Path(shutil.copytree(run_dir / "saved_model/1", tmp_path / "model"))
+    path = model / "assets/eggseg.json"
+    record = json.loads(path.read_text())
+    record["settings"]["max_pixels"] = 2000
+    path.write_text(json.dumps(record))
+    small, large = (photo(tmp_path / "in" / name, size) for name, size in (("a.png", (31, 47)), ("b.png", (62, 47))))
+    out = tmp_path / "out"
+    assert predict.main(args(model, out, tmp_path / "in")) == 1
+    assert f"error: {large} is 62x47, expected at most 2000 pixels (--max_pixels)" in capsys.readouterr().err
+    assert files(out / "masks") == ["a.png.png"]
+    assert predict.main([*args(model, out, tmp_path / "in"), "--resume", "--max_pixels", "3000"]) == 0
+    assert files(out / "masks") == ["a.png.png", "b.png.png"]
+    assert predict.main([*args(run_dir, tmp_path / "few", small), "--max_pixels", "1000"]) == 1
+    assert f"error: {small} is 31x47, expected at most 1000 pixels (--max_pixels)" in capsys.readouterr().err
+    assert predict.main([*args(run_dir, tmp_path / "none", small), "--max_pixels", "0"]) == 2
+    assert "error: --max_pixels is 0, expected 1 to " in capsys.readouterr().err
 
 
 def test_the_summary_keeps_the_order_and_loses_none(run_dir: Path, tmp_path: Path) -> None:
