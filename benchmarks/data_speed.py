@@ -26,13 +26,14 @@ import numpy as np
 import tensorflow as tf
 from machine import WANTED, table
 
-from eggseg import data, pairs, synthetic
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.geometry import letterbox
-from eggseg.images import decode
-from eggseg.pairs import Pair
-from eggseg.pipelines import untuned
-from eggseg.squares import Squares, read
+from eggseg import synthetic
+from eggseg.data import loader, pairs
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.data.pairs import Pair
+from eggseg.data.squares import Squares, read
+from eggseg.devices.pipelines import untuned
+from eggseg.pictures.decoding import decode
+from eggseg.pictures.geometry import letterbox
 
 DATA = "../shared/data/eggs-and-pans"
 PLAIN, LOADER = "plain decoding, no resizing", "DataLoader with Pillow, photos"
@@ -158,8 +159,8 @@ def main() -> None:
         squares = squares_of(found, args.size)
 
     everything, steps = list(range(len(found))), len(found) // BATCH
-    plain = data.plain_batches(squares, everything[: steps * BATCH], batch_size=BATCH, steps=steps, weight=1.0)
-    augmented = data.train_batches(squares, everything, batch_size=BATCH, steps=steps, seed=0, strength=1.0)
+    plain = loader.plain_batches(squares, everything[: steps * BATCH], batch_size=BATCH, steps=steps, weight=1.0)
+    augmented = loader.train_batches(squares, everything, batch_size=BATCH, steps=steps, seed=0, strength=1.0)
     shown += rows(
         "in memory",
         {

@@ -33,12 +33,13 @@ import numpy as np
 from machine import description, table
 from PIL import Image
 
-from eggseg import labelled, metrics, pairs, squares
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.config import Config
+from eggseg.data import labelled, pairs, squares
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.data.pairs import Pair
+from eggseg.data.split import Photo, Split, few, one_fold
+from eggseg.evaluation import metrics
 from eggseg.files import link, read_json, write_json
-from eggseg.pairs import Pair
-from eggseg.split import Photo, Split, few, one_fold
+from eggseg.training.config import Config
 
 DATA = "../shared/data/eggs-and-pans"
 ALL, EVERY = 234, 295

@@ -29,8 +29,8 @@ from machine import WANTED, in_turns, table
 from PIL import Image
 
 from eggseg import predict
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.pictures import listed
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.pictures.pillow import listed
 
 Predict = Callable[[list[Path]], None]
 
@@ -47,7 +47,7 @@ MADE_UP = ((640, 480),) * 12 + ((456, 256),) * 8 + ((1280, 720),) * 3 + ((4320, 
 
 
 def eggseg_predict(folder: Path) -> Predict:
-    from eggseg.export import load
+    from eggseg.exported.saved_model import load
 
     segmenter = load(folder / "saved_model")
     settings = predict.Settings((), folder, folder / "eggseg", overwrite=True)
@@ -70,17 +70,18 @@ def peer_predict(name: str, folder: Path, size: int) -> Predict:
 
 def prepare(run: Path | None, folder: Path) -> tuple[list[str], int]:
     """Export the network to `folder` for all that can be measured here; their names, and the network's size."""
-    from eggseg import export, learning
-    from eggseg.callbacks import AVERAGED
-    from eggseg.config import Config
-    from eggseg.hardware import cpu_has_bfloat16
-    from eggseg.normalization import folded
+    from eggseg.devices.hardware import cpu_has_bfloat16
+    from eggseg.exported import saved_model
+    from eggseg.models.normalization import folded
+    from eggseg.training import learning
+    from eggseg.training.callbacks import AVERAGED
+    from eggseg.training.config import Config
 
     config = Config.from_args(["--config", str(run / "config.json")] if run else [])
     network = learning.network(config, EGGS_AND_PANS)
     if run:
         network.load_weights(run / AVERAGED)
-    export.save(network, EGGS_AND_PANS, {}, folder / "saved_model" / "1")
+    saved_model.save(network, EGGS_AND_PANS, {}, folder / "saved_model" / "1")
     names = ["eggseg"]
     try:
         import torch
@@ -103,7 +104,7 @@ def prepare(run: Path | None, folder: Path) -> tuple[list[str], int]:
 
 
 def made_up(folder: Path) -> Path:
-    from eggseg import scenes
+    from eggseg.kitchen import scenes
 
     folder.mkdir()
     for i, size in enumerate(MADE_UP):

@@ -23,11 +23,12 @@ import tensorflow as tf
 from keras import layers
 from machine import WANTED, in_turns, table
 
-from eggseg import hardware, learning
-from eggseg.callbacks import AveragedWeights
-from eggseg.classes import EGGS_AND_PANS, VOID
-from eggseg.config import Config
-from eggseg.pipelines import untuned
+from eggseg.data.classes import EGGS_AND_PANS, VOID
+from eggseg.devices import hardware
+from eggseg.devices.pipelines import untuned
+from eggseg.training import learning
+from eggseg.training.callbacks import AveragedWeights
+from eggseg.training.config import Config
 
 # PyTorch's optimizers import Triton, whose LLVM and TensorFlow's end the process when they meet.
 sys.modules["triton"] = None  # type: ignore[assignment]

@@ -23,10 +23,11 @@ import numpy as np
 import tensorflow as tf
 from machine import table
 
-from eggseg import distribution, learning
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.config import Config
-from eggseg.pipelines import untuned
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.devices import distribution
+from eggseg.devices.pipelines import untuned
+from eggseg.training import learning
+from eggseg.training.config import Config
 
 STEPS = 12
 """Steps that are timed; the median counts."""

@@ -15,16 +15,17 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from eggseg import cli, findings, pairs
-from eggseg.classes import EGGS_AND_PANS, ClassTable
+from eggseg import cli
+from eggseg.data import findings, pairs
+from eggseg.data.classes import EGGS_AND_PANS, ClassTable
+from eggseg.data.findings import Finding
+from eggseg.data.split import Method, Photo, sessions, split
 from eggseg.errors import InputError
 from eggseg.files import write_bytes, write_json
-from eggseg.findings import Finding
-from eggseg.pictures import MAX_PIXELS, MOST_PIXELS
-from eggseg.split import Method, Photo, sessions, split
+from eggseg.pictures.pillow import MAX_PIXELS, MOST_PIXELS
 
 if TYPE_CHECKING:
-    from eggseg.inspection import Look
+    from eggseg.auditing.inspection import Look
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(settings: Settings) -> int:
     """Look at everything; 0, or 1 if something spoils training."""
     # Only now: whoever asks for --help does not wait for TensorFlow.
-    from eggseg import auditpage, inspection, similar
+    from eggseg.auditing import inspection, page, similar
 
     classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
     if settings.model:
-        from eggseg import disagreement
+        from eggseg.auditing import disagreement
 
         disagreement.check(settings.model, classes)
     found, missing = pairs.match(settings.data_dir)
@@ -102,9 +103,9 @@ def run(settings: Settings) -> int:
         "sessions": _sessions(looks, photos, classes),
         "findings": [dataclasses.asdict(finding) for finding in told],
     }
-    page = auditpage.page(report, told, looks, predicted, classes).encode(errors="backslashreplace")
+    html = page.page(report, told, looks, predicted, classes).encode(errors="backslashreplace")
     write_json(settings.output_dir / "audit.json", report)
-    write_bytes(settings.output_dir / "audit.html", page)
+    write_bytes(settings.output_dir / "audit.html", html)
     _print(report, told)
     print(f"all of it, with pictures, is in {settings.output_dir / 'audit.html'}")
     return 1 if any(finding.spoils for finding in told) else 0

@@ -14,12 +14,14 @@ import numpy as np
 import tyro
 from rich.progress import track
 
-from eggseg import cli, files, findings, masks, pairs, pictures
+from eggseg import cli, files
 from eggseg.annotations import coco, cvat, labelme, voc
 from eggseg.annotations.regions import UNKNOWN, Annotated, Reader, coco_api
-from eggseg.classes import EGGS_AND_PANS, ClassTable
+from eggseg.data import findings, masks, pairs
+from eggseg.data.classes import EGGS_AND_PANS, ClassTable
 from eggseg.errors import InputError, printable
-from eggseg.pictures import MAX_PIXELS, MOST_PIXELS, SUFFIXES, PictureError
+from eggseg.pictures import pillow
+from eggseg.pictures.pillow import MAX_PIXELS, MOST_PIXELS, SUFFIXES, PictureError
 
 READERS: dict[str, Reader] = {"coco": coco.read, "labelme": labelme.read, "cvat": cvat.read, "voc": voc.read}
 
@@ -85,7 +87,7 @@ def _kind(source: Path) -> str:
         return "voc"
     if source.is_dir() and labelme.listed(source):
         return "labelme"
-    if source.is_dir() and pictures.listed(source):
+    if source.is_dir() and pillow.listed(source):
         return "masks"
     raise InputError(f"{source} is no annotation that can be told by itself: expected --format, or another place")
 
@@ -141,7 +143,7 @@ def _painted(reader: Reader, settings: Settings, classes: ClassTable) -> tuple[d
 def _png(one: Annotated, classes: ClassTable, rename: Mapping[str, str], max_pixels: int) -> bytes:
     """The mask of a photo as a PNG file, which is read back to the same classes."""
     ids = one.ids(classes, rename)
-    data = pictures.png(classes.paint_with_void(ids))
+    data = pillow.png(classes.paint_with_void(ids))
     if not np.array_equal(masks.read(data, classes, max_pixels).ids, ids):
         raise InputError(f"the mask of {printable(one.name)} is not read back as it is: expected another class table")
     return data
@@ -172,7 +174,7 @@ def _refuse_unusable(new: Mapping[Path, Path], output: Path) -> None:
     ]
     if unseen:
         raise InputError(pairs.summary(unseen, "faults, and nothing was written"))
-    present = [path.relative_to(output) for kind in ("images", "masks") for path in pictures.listed(output / kind)]
+    present = [path.relative_to(output) for kind in ("images", "masks") for path in pillow.listed(output / kind)]
     expected = dict(new)
     if {path.parts[0] for path in present} == {"images", "masks"}:
         expected = _pairs(output) | expected
@@ -212,14 +214,14 @@ def _write_coco(settings: Settings, classes: ClassTable) -> None:
     _refuse_replacing([settings.output], settings)
     found: dict[str, masks.Mask] = {}
     faults: list[str] = []
-    for path in track(pictures.listed(settings.source), "converting"):
+    for path in track(pillow.listed(settings.source), "converting"):
         name = _photo_name(path.relative_to(settings.source))
         if name in found:
             faults.append(f"{printable(path)} is a second mask of {printable(name)}")
         try:
             found[name] = masks.read(path.read_bytes(), classes, settings.max_pixels)
         except (PictureError, OSError) as error:
-            faults.append(pictures.fault(path, error))
+            faults.append(pillow.fault(path, error))
     if faults:
         raise InputError(pairs.summary(faults, "faults, and nothing was written"))
     content = coco.content([(name, one.ids) for name, one in found.items()], classes, as_polygons=settings.polygons)

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eggseg import cli, findings
-from eggseg.classes import ClassTable
+from eggseg import cli
+from eggseg.data import findings
+from eggseg.data.classes import ClassTable
+from eggseg.data.findings import Audit, Finding
 from eggseg.errors import InputError, printable
 from eggseg.files import parsing, read_json, write_bytes, write_json
-from eggseg.findings import Audit, Finding
-from eggseg.pictures import MOST_PIXELS
+from eggseg.pictures.pillow import MOST_PIXELS
 
 if TYPE_CHECKING:
-    from eggseg.scoring import Look
+    from eggseg.evaluation.scoring import Look
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> int:
-    from eggseg import export, pairs, plots, scoring
-    from eggseg.split import sessions
+    from eggseg.data import pairs
+    from eggseg.data.split import sessions
+    from eggseg.evaluation import plots, scoring
+    from eggseg.exported import saved_model
 
     wanted = _wanted(settings)
     found, missing = pairs.match(settings.data_dir)
@@ -66,7 +69,7 @@ def run(settings: Settings) -> int:
     if wanted is not None:
         found = [pair for pair in found if pair.name in wanted]
         told += _of_lost(wanted - {pair.name for pair in found}, settings)
-    segmenter = export.load(settings.model, settings.precision, settings.max_pixels)
+    segmenter = saved_model.load(settings.model, settings.precision, settings.max_pixels)
     classes = _of_masks(settings.classes, segmenter.classes) if settings.classes else segmenter.classes
     segmenter = dataclasses.replace(segmenter, classes=classes)  # by which it reads the masks it is measured on
     looks, faults = scoring.look_at_all(found, classes, segmenter.max_pixels)
@@ -94,7 +97,7 @@ def _wanted(settings: Settings) -> set[str] | None:
     """The names of the photos to measure on; none where all are."""
     if settings.split == "all":
         return None
-    from eggseg.pseudo import PREFIX
+    from eggseg.data.pseudo import PREFIX
 
     record = _run_record(settings)
     with parsing(settings.model / "config.json"):

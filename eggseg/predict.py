@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import tyro
 
-from eggseg import cli, inputs, outputs, pretrained
+from eggseg import cli, pretrained
 from eggseg.errors import InputError, printable
 from eggseg.files import write_bytes, write_csv, write_json
-from eggseg.outputs import Entry, Journal, Seen
-from eggseg.pictures import MOST_PIXELS, PictureError, TooLarge, fault, opened, png
-from eggseg.room import Room
+from eggseg.pictures.pillow import MOST_PIXELS, PictureError, TooLarge, fault, opened, png
+from eggseg.prediction import inputs, outputs
+from eggseg.prediction.outputs import Entry, Journal, Seen
+from eggseg.prediction.room import Room
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from eggseg.classes import ClassTable
-    from eggseg.export import Segmenter
+    from eggseg.data.classes import ClassTable
+    from eggseg.exported.saved_model import Segmenter
 
 MOST_AT_A_TIME = 4
 """Photos that are worked on at once, where there are as many cores."""
@@ -100,13 +101,13 @@ def run(settings: Settings) -> int:
     # Only now: TensorFlow takes seconds, and what is wrong with the inputs is known.
     from rich.progress import track
 
-    from eggseg import export
+    from eggseg.exported import saved_model
 
     if settings.model is None:
         print(pretrained.told())
-    model = export.find(settings.model or pretrained.model())
-    segmenter = export.load(model, settings.precision, settings.max_pixels)
-    record = {"model": export.fingerprint(model), "precision": segmenter.precision, "min_area": settings.min_area}
+    model = saved_model.find(settings.model or pretrained.model())
+    segmenter = saved_model.load(model, settings.precision, settings.max_pixels)
+    record = {"model": saved_model.fingerprint(model), "precision": segmenter.precision, "min_area": settings.min_area}
     journal.expect(record)
     if settings.overwrite:
         (settings.output_dir / outputs.SUMMARY).unlink(missing_ok=True)
@@ -278,8 +279,8 @@ def _write(
     settings: Settings,
     files: Mapping[str, Path],
 ) -> None:
-    from eggseg import objects
-    from eggseg.overlays import overlay
+    from eggseg.evaluation import objects
+    from eggseg.evaluation.overlays import overlay
 
     write_bytes(files["masks"], png(classes.paint(ids)))
     if settings.overlay:

@@ -43,7 +43,7 @@ def run(settings: Settings) -> int:
         raise missing_extra("serving", "serve") from None
     import uvicorn
 
-    from eggseg.export import load
+    from eggseg.exported.saved_model import load
     from eggseg.serving import http
     from eggseg.serving.app import Service, app
 

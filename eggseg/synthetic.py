@@ -23,10 +23,11 @@ import tyro
 from PIL import Image
 from rich.progress import track
 
-from eggseg import files, scenes
-from eggseg.classes import EGGS_AND_PANS
+from eggseg import files
 from eggseg.cli import parse, run
+from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.errors import InputError
+from eggseg.kitchen import scenes
 
 RECORD = "scenes.json"
 FEW = 50

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eggseg import cli, crossvalidation
-from eggseg.config import Config
+from eggseg import cli
+from eggseg.training import cross_validation
+from eggseg.training.config import Config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,12 +15,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(config: Config) -> int:
     if config.folds:
-        crossvalidation.run(config)
+        cross_validation.run(config)
     else:
         # Only now: whoever asks for --help does not wait for TensorFlow.
-        from eggseg import training
+        from eggseg.training.run import train
 
-        training.run(config)
+        train(config)
     return 0
 
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from eggseg import train
-from eggseg.config import METRICS, Config
 from eggseg.errors import InputError
+from eggseg.training.config import METRICS, Config
 
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 PICTURES = ("samples.png", "curves.png", "history.csv", "config.json", METRICS)

@@ -25,9 +25,9 @@ import sending  # noqa: E402
 import tyro  # noqa: E402
 
 from eggseg import cli  # noqa: E402
-from eggseg.classes import EGGS_AND_PANS, ClassTable  # noqa: E402
-from eggseg.config import PROFILES, Config  # noqa: E402
+from eggseg.data.classes import EGGS_AND_PANS, ClassTable  # noqa: E402
 from eggseg.errors import InputError  # noqa: E402
+from eggseg.training.config import PROFILES, Config  # noqa: E402
 
 HERE_ONLY = (
     "data_dir",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, draw
+from helpers.data_sets import SMALL, draw
 from PIL import Image
 
-from eggseg import audit, auditpage, train
+from eggseg import audit, train
+from eggseg.auditing import page
 from eggseg.errors import InputError
 
 
@@ -46,9 +47,9 @@ def test_a_sound_folder_is_told_and_shown(folder: Path, capsys: pytest.CaptureFi
     report = json.loads((folder.parent / "audit/audit.json").read_text())
     assert report["contents"]["sizes"] == {"96x64": 2, "64x96": 2, "77x51": 2, "120x90": 2}
     assert sum(row["photos"] for row in report["sessions"].values()) == 8
-    page = (folder.parent / "audit/audit.html").read_text()
-    assert "nothing that spoils training" in page
-    assert "camera sessions" in page.lower()
+    html = (folder.parent / "audit/audit.html").read_text()
+    assert "nothing that spoils training" in html
+    assert "camera sessions" in html.lower()
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_what_an_earlier_audit_wrote_stays_where_the_page_fails(folder: Path, mo
         raise InputError("broken")
 
     (folder / "masks/photo_1.png").unlink()
-    monkeypatch.setattr(auditpage, "page", broken)
+    monkeypatch.setattr(page, "page", broken)
     assert audited(folder)[0] == 2
     assert {path.name: path.read_bytes() for path in (folder.parent / "audit").iterdir()} == before
 
@@ -270,9 +271,9 @@ def test_names_are_harmless_in_the_page(folder: Path) -> None:
     for kind in ("images", "masks"):
         shutil.copy(folder / kind / "photo_1.png", folder / kind / "<b onload=x>&.png")
     audited(folder)
-    page = (folder.parent / "audit/audit.html").read_text()
-    assert "<b onload" not in page
-    assert "&lt;b onload=x&gt;&amp;.png" in page
+    html = (folder.parent / "audit/audit.html").read_text()
+    assert "<b onload" not in html
+    assert "&lt;b onload=x&gt;&amp;.png" in html
 
 
 @pytest.mark.parametrize("harm", ["names", "bytes"])

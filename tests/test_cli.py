@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import rich
-from conftest import draw
+from helpers.data_sets import draw
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.progress import track
@@ -237,7 +237,7 @@ MODULES = [".".join(path.relative_to(FOLDER.parent).with_suffix("").parts) for p
 @pytest.mark.parametrize(
     ("others", "names"),
     [
-        ("", ["eggseg.config", "eggseg.plots", "eggseg.train", "eggseg.predict", "eggseg.__main__"]),
+        ("", ["eggseg.training.config", "eggseg.evaluation.plots", "eggseg.train", "eggseg.__main__"]),
         pytest.param("cv2 keras tensorflow tensorflow_datasets", MODULES, marks=pytest.mark.full),
     ],
     ids=["some", "all"],

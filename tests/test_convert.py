@@ -8,14 +8,15 @@ from pathlib import Path
 import annotated
 import numpy as np
 import pytest
-from annotated import EGG, HEIGHT, PAN, WIDTH, bits, egg_in_pan, photo, points, ring, write
-from formats import encoded, ramp
+from helpers.annotated import EGG, HEIGHT, PAN, WIDTH, bits, egg_in_pan, photo, points, ring, write
+from helpers.formats import encoded, ramp
 from PIL import Image
 
-from eggseg import convert, masks
+from eggseg import convert
 from eggseg.annotations import coco, regions
 from eggseg.annotations.regions import Runs, coco_api
-from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.data import masks
+from eggseg.data.classes import EGGS_AND_PANS, VOID
 from eggseg.errors import InputError
 
 

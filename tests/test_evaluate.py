@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL
+from helpers.data_sets import SMALL
 from PIL import Image
 
-from eggseg import audit, evaluate, export, labelled, plots, train
-from eggseg.classes import EGGS_AND_PANS
+from eggseg import audit, evaluate, train
+from eggseg.data import labelled
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
-from eggseg.pairs import Pair
-from eggseg.scoring import Scores, report
+from eggseg.evaluation import plots
+from eggseg.evaluation.scoring import Scores, report
+from eggseg.exported import saved_model
 
 
 def scores(counts: list[list[list[int]]], sessions: tuple[str, ...]) -> Scores:
@@ -87,7 +90,7 @@ def test_a_model_without_its_run_has_no_split(
 def loaded_once() -> Iterator[None]:
     """A model takes seconds to load, and most tests here measure the same one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "load", functools.cache(export.load))
+        patch.setattr(saved_model, "load", functools.cache(saved_model.load))
         yield
 
 

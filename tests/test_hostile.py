@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, draw
-from formats import chunk, encoded, ramp
+from helpers.data_sets import SMALL, draw
+from helpers.formats import chunk, encoded, ramp
 from PIL import Image
 
 from eggseg import audit, predict, train
-from eggseg.pictures import listed
+from eggseg.pictures.pillow import listed
 
 SOUND = {
     "with space.jpg": (96, 64),

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eggseg import export, inputs, predict
+from eggseg import predict
 from eggseg.errors import InputError
-from eggseg.export import Segmenter
+from eggseg.exported import saved_model
+from eggseg.exported.saved_model import Segmenter
+from eggseg.prediction import inputs
 
 
 def photo(path: Path, size: tuple[int, int] = (31, 47)) -> Path:
@@ -284,7 +286,7 @@ def test_resume_mixes_neither_models_nor_settings(
     assert predict.main([*given, "--resume", "--min_area", "5"]) == 2
     assert "was made with min_area 16, now it is 5: expected the same" in capsys.readouterr().err
     with monkeypatch.context() as patch:
-        patch.setattr(export, "fingerprint", lambda _: "another")
+        patch.setattr(saved_model, "fingerprint", lambda _: "another")
         assert predict.main([*given, "--resume"]) == 2
     assert "now it is another" in capsys.readouterr().err
     assert predict.main([*given, "--resume", "--overwrite"]) == 2

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SMALL
+from helpers.data_sets import SMALL
 from PIL import Image
 
 import eggseg
-from eggseg import audit, pairs, predict, train
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.pictures import listed
-from eggseg.split import sessions, split
-from eggseg.squares import Squares, read
+from eggseg import audit, predict, train
+from eggseg.data import pairs
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.data.split import sessions, split
+from eggseg.data.squares import Squares, read
+from eggseg.pictures.pillow import listed
 
 pytestmark = pytest.mark.real
 

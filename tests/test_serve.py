@@ -26,13 +26,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import uvicorn
-from formats import chunk, encoded, ramp
+from helpers.formats import chunk, encoded, ramp
 from PIL import Image
 
 import eggseg
-from eggseg import endpoint, predict, serve
-from eggseg.endpoint import BadRequest
-from eggseg.export import Segmenter
+from eggseg import predict, serve
+from eggseg.exported import endpoint
+from eggseg.exported.endpoint import BadRequest
+from eggseg.exported.saved_model import Segmenter
 from eggseg.serving import http
 from eggseg.serving.app import Service, app
 from eggseg.serving.limits import Budget, Full, Limits

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eggseg import scenes, synthetic
-from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg import synthetic
+from eggseg.data.classes import EGGS_AND_PANS, VOID
+from eggseg.kitchen import scenes
 
 SMALL = (160, 120)
 

@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from eggseg import pairs
 from eggseg.annotations.fields import entry, field, identity, naming, of_kind, outline, shown, size, whole
 from eggseg.annotations.photos import below, refuse_misfit
 from eggseg.annotations.regions import Annotated, Region, coco_api, counted, outlined
-from eggseg.classes import VOID, ClassTable
+from eggseg.data import pairs
+from eggseg.data.classes import VOID, ClassTable
 from eggseg.errors import InputError, printable
 from eggseg.files import read_json
 

@@ -16,7 +16,7 @@ from eggseg.annotations.fields import entry, field, naming, of_kind, points, sho
 from eggseg.annotations.photos import below, is_file, refuse_misfit, slashed
 from eggseg.annotations.regions import Annotated, Region, Runs, box, ellipse, outlined, placed
 from eggseg.files import read_json
-from eggseg.pictures import PictureError, opened
+from eggseg.pictures.pillow import PictureError, opened
 
 OUTLINES = ("polygon", "rotation", "oriented_rectangle", "quadrilateral")
 """Kinds of shapes whose points are corners, one after the other."""

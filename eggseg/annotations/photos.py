@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from eggseg.errors import InputError, printable
-from eggseg.pictures import PictureError, decode, fault, opened
+from eggseg.pictures.pillow import PictureError, decode, fault, opened
 
 
 def below(folder: Path, name: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from eggseg.classes import VOID, ClassTable
+from eggseg.data.classes import VOID, ClassTable
 from eggseg.errors import InputError, missing_extra, printable
 
 UNKNOWN = "void"

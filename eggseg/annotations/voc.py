@@ -11,9 +11,9 @@ import numpy as np
 
 from eggseg.annotations.photos import refuse_misfit
 from eggseg.annotations.regions import UNKNOWN, Annotated, Region, covered
-from eggseg.classes import Color, code_of_color
+from eggseg.data.classes import Color, code_of_color
 from eggseg.errors import InputError, printable
-from eggseg.pictures import PictureError, fault, listed, opened, rgb
+from eggseg.pictures.pillow import PictureError, fault, listed, opened, rgb
 
 BORDER = (224, 224, 192)
 """The colour of pixels that nobody labelled, index 255 of VOC's palette."""

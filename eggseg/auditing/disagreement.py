@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from eggseg import labelled
-from eggseg.classes import ClassTable
-from eggseg.config import CONFIG
+from eggseg.auditing.inspection import THUMBNAIL
+from eggseg.data import labelled
+from eggseg.data.classes import ClassTable
+from eggseg.data.findings import Finding
+from eggseg.data.pairs import Pair
 from eggseg.errors import InputError, printable
-from eggseg.export import Segmenter, described, find, load
+from eggseg.exported.saved_model import Segmenter, described, find, load
 from eggseg.files import parsing, read_json
-from eggseg.findings import Finding
-from eggseg.inspection import THUMBNAIL
-from eggseg.pairs import Pair
-from eggseg.pictures import MAX_PIXELS, shrunk
+from eggseg.pictures.pillow import MAX_PIXELS, shrunk
+from eggseg.training.config import CONFIG
 
 SAMPLE = 64
 """Photos from which the model's usual confidence is learned."""

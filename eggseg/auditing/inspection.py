@@ -15,13 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from eggseg import labelled, pictures
-from eggseg.classes import VOID, ClassTable
+from eggseg.data import labelled
+from eggseg.data.classes import VOID, ClassTable
+from eggseg.data.findings import Finding
+from eggseg.data.masks import Labels
+from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
-from eggseg.findings import Finding
-from eggseg.masks import Labels
-from eggseg.pairs import Pair
-from eggseg.pictures import MOST_PIXELS, PictureError, fault
+from eggseg.pictures import pillow
+from eggseg.pictures.pillow import MOST_PIXELS, PictureError, fault
 
 THUMBNAIL = 160
 """Long side of the small pictures, pixels."""
@@ -88,8 +89,8 @@ def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError
         found.labels,
         found.turned,
         _specks(found.ids),
-        pictures.shrunk(found.image, THUMBNAIL),
-        pictures.shrunk(found.ids, THUMBNAIL),
+        pillow.shrunk(found.image, THUMBNAIL),
+        pillow.shrunk(found.ids, THUMBNAIL),
     )
 
 
@@ -148,7 +149,7 @@ def _file(path: Path, shape: tuple[int, ...], orientation: int) -> File:
         raise InputError(fault(path, error)) from None
     kind, mode = "", ""
     # Whether it is a photo was decided where it was read.
-    with contextlib.suppress(PictureError), pictures.opened(io.BytesIO(data), MOST_PIXELS) as picture:
+    with contextlib.suppress(PictureError), pillow.opened(io.BytesIO(data), MOST_PIXELS) as picture:
         kind, mode = picture.format or "", picture.mode
     return File(kind, mode, (shape[1], shape[0]), orientation, hashlib.sha256(data).hexdigest())
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from eggseg.classes import ClassTable
-from eggseg.findings import Finding
-from eggseg.inspection import Look
-from eggseg.overlays import overlay
+from eggseg.auditing.inspection import Look
+from eggseg.data.classes import ClassTable
+from eggseg.data.findings import Finding
+from eggseg.evaluation.overlays import overlay
 
 MOST_PICTURES = 48
 """Photos that are shown of one finding."""

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from eggseg.classes import VOID, ClassTable
+from eggseg.auditing.inspection import Look
+from eggseg.data.classes import VOID, ClassTable
+from eggseg.data.findings import Finding
 from eggseg.errors import missing_extra, printable
-from eggseg.findings import Finding
-from eggseg.inspection import Look
 
 MOST_BITS = 6
 """Bits of 64 in which the perceptual hashes of near copies differ at most."""

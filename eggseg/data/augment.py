@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from eggseg.classes import VOID
+from eggseg.data.classes import VOID
 
 
 class Draw(NamedTuple):

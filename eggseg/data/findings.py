@@ -24,10 +24,10 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from eggseg import fitting
-from eggseg.classes import ClassTable
+from eggseg.data import fitting
+from eggseg.data.classes import ClassTable
+from eggseg.data.masks import Labels
 from eggseg.errors import InputError, printable
-from eggseg.masks import Labels
 
 Audit = Literal["refuse", "warn"]
 

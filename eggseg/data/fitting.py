@@ -6,8 +6,8 @@ import collections
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from eggseg.classes import TOLERANCE, VOID, ClassTable, Color
-from eggseg.masks import Labels
+from eggseg.data.classes import TOLERANCE, VOID, ClassTable, Color
+from eggseg.data.masks import Labels
 
 FEW = 16
 """Values of a mask up to which each was meant; smooth edges make more."""

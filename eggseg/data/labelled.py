@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from eggseg import images, masks, pictures
-from eggseg.classes import ClassTable
+from eggseg.data import masks
+from eggseg.data.classes import ClassTable
+from eggseg.data.masks import Labels
+from eggseg.data.pairs import Pair, mismatch
 from eggseg.errors import InputError
-from eggseg.masks import Labels
-from eggseg.pairs import Pair, mismatch
-from eggseg.pictures import MAX_PIXELS, PictureError, fault
+from eggseg.pictures import decoding, pillow
+from eggseg.pictures.pillow import MAX_PIXELS, PictureError, fault
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, in
         try:
             photo, tag = _decode(data, max_pixels)
         except tf.errors.OpError:
-            return pictures.decode(data, max_pixels)
+            return pillow.decode(data, max_pixels)
         return photo.numpy(), int(tag)
     except (PictureError, OSError) as error:
         raise InputError(fault(path, error)) from None
@@ -70,5 +71,5 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, in
 # As a graph: step by step it takes three times as long.
 @tf.function(input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)])
 def _decode(data: tf.Tensor, max_pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    photo, _, tag = images.decode_turned(data, max_pixels=max_pixels)
+    photo, _, tag = decoding.decode_turned(data, max_pixels=max_pixels)
     return photo, tag

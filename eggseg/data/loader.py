@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from eggseg import augment
-from eggseg.classes import VOID
-from eggseg.pipelines import ENDLESS, untuned
-from eggseg.squares import Squares
+from eggseg.data import augment
+from eggseg.data.classes import VOID
+from eggseg.data.squares import Squares
+from eggseg.devices.pipelines import ENDLESS, untuned
 
 _ANOTHER = 1 << 32
 """What parts the seeds of a photo that comes again: more than there are photos."""

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from eggseg.classes import VOID, ClassTable, code_of_color
-from eggseg.orientation import upright
-from eggseg.pictures import MAX_PIXELS, PictureError, bare_png, opened, orientation_tag, rgb
+from eggseg.data.classes import VOID, ClassTable, code_of_color
+from eggseg.pictures.orientation import upright
+from eggseg.pictures.pillow import MAX_PIXELS, PictureError, bare_png, opened, orientation_tag, rgb
 
 COLOR, WIDE = 1 << 8, 1 << 25
 """What is added to a colour where classes are grey values, and to a value of 16 bits that stands for none of 8."""

@@ -10,12 +10,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from eggseg.errors import InputError, printable
-from eggseg.pictures import SUFFIXES, PictureError, fault, named, opened
+from eggseg.pictures.pillow import SUFFIXES, PictureError, fault, named, opened
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Pair:
-    """A photo and its mask. `name` is what `pictures.name_of` calls the photo below the folder of images."""
+    """A photo and its mask. `name` is what `pillow.name_of` calls the photo below the folder of images."""
 
     name: str
     image: Path

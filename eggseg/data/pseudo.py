@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from eggseg import geometry, pairs
-from eggseg.classes import VOID
+from eggseg.data import pairs
+from eggseg.data.classes import VOID
+from eggseg.data.pairs import Pair
+from eggseg.data.split import Split
+from eggseg.data.squares import Squares
 from eggseg.errors import InputError
 from eggseg.files import digest
-from eggseg.pairs import Pair
-from eggseg.pictures import PictureError, fault, opened
-from eggseg.split import Split
-from eggseg.squares import Squares
+from eggseg.pictures import geometry
+from eggseg.pictures.pillow import PictureError, fault, opened
 
 PREFIX = "pseudo:"
 """What the names of such photos begin with, so that none is another's."""

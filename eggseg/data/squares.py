@@ -18,15 +18,16 @@ import psutil
 import tensorflow as tf
 from rich.progress import track
 
-from eggseg import images, labelled, masks
-from eggseg.classes import VOID, ClassTable
+from eggseg.data import labelled, masks
+from eggseg.data.classes import VOID, ClassTable
+from eggseg.data.masks import Labels
+from eggseg.data.pairs import Pair, mismatch
+from eggseg.data.split import Photo
+from eggseg.devices.pipelines import untuned
 from eggseg.errors import InputError
-from eggseg.geometry import letterbox
-from eggseg.masks import Labels
-from eggseg.pairs import Pair, mismatch
-from eggseg.pictures import MAX_PIXELS
-from eggseg.pipelines import untuned
-from eggseg.split import Photo
+from eggseg.pictures import decoding
+from eggseg.pictures.geometry import letterbox
+from eggseg.pictures.pillow import MAX_PIXELS
 
 MEMORY_SHARE = 0.5
 """The share of the free memory that the squares may take before they go to disk."""
@@ -75,7 +76,7 @@ def read(
         return masks.turned(mask, tuple(shape), int(tag))[0]
 
     def load(index: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        photo, whole, tag = images.decode_turned(tf.io.read_file(name), size, max_pixels)
+        photo, whole, tag = decoding.decode_turned(tf.io.read_file(name), size, max_pixels)
         ids = tf.ensure_shape(tf.numpy_function(read_mask, [index, whole, tag], tf.uint8), (None, None))[..., None]
         return _squared(photo, ids, size), tf.stack([whole, tf.shape(ids, tf.int64)[:2]])
 

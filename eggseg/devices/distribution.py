@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import hardware
+from eggseg.devices import hardware
 from eggseg.errors import InputError
 
 Distribution = Literal["auto", "one", "multi_worker"]

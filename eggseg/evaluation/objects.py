@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from eggseg.classes import ClassTable
+from eggseg.data.classes import ClassTable
 
 
 def find(ids: np.ndarray, probabilities: np.ndarray, classes: ClassTable, min_area: int = 1) -> list[dict[str, Any]]:

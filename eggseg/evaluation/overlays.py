@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eggseg.classes import ClassTable
+from eggseg.data.classes import ClassTable
 
 BAND = 1 << 18
 """Pixels that are tinted at a time, since each takes 100 bytes meanwhile."""

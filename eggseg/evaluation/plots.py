@@ -14,9 +14,9 @@ from matplotlib.colors import Normalize, hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from eggseg.classes import ClassTable
-from eggseg.overlays import overlay
-from eggseg.pictures import shrunk
+from eggseg.data.classes import ClassTable
+from eggseg.evaluation.overlays import overlay
+from eggseg.pictures.pillow import shrunk
 
 if TYPE_CHECKING:
     import keras

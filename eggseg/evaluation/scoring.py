@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from eggseg import labelled, metrics
-from eggseg.classes import ClassTable
+from eggseg.data import labelled
+from eggseg.data.classes import ClassTable
+from eggseg.data.masks import Labels
+from eggseg.data.pairs import Pair
+from eggseg.data.split import Photo
 from eggseg.errors import InputError, printable
-from eggseg.export import Segmenter
-from eggseg.masks import Labels
-from eggseg.pairs import Pair
-from eggseg.plots import Row
-from eggseg.split import Photo
+from eggseg.evaluation import metrics
+from eggseg.evaluation.plots import Row
+from eggseg.exported.saved_model import Segmenter
 
 RESAMPLES = 1000
 

@@ -20,14 +20,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import hardware, pictures
-from eggseg.classes import ClassTable
+from eggseg.data.classes import ClassTable
+from eggseg.devices import hardware
 from eggseg.errors import InputError
 from eggseg.files import digest, parsing, read_json
-from eggseg.geometry import letterbox, restore_in_bands
-from eggseg.images import decode
-from eggseg.normalization import folded
-from eggseg.pictures import MAX_PIXELS
+from eggseg.models.normalization import folded
+from eggseg.pictures import pillow
+from eggseg.pictures.decoding import decode
+from eggseg.pictures.geometry import letterbox, restore_in_bands
+from eggseg.pictures.pillow import MAX_PIXELS
 
 SETTINGS = "eggseg.json"
 """Name of the file among the SavedModel's assets that holds class table and settings."""
@@ -167,7 +168,7 @@ class Segmenter:
         return self.settings["max_pixels"]
 
     def decode(self, data: bytes) -> np.ndarray:
-        """The bytes of a photo to an upright frame, (h, w, 3) uint8 RGB; `pictures.PictureError` if that cannot be.
+        """The bytes of a photo to an upright frame, (h, w, 3) uint8 RGB; `pillow.PictureError` if that cannot be.
 
         Formats that the graph does not know are decoded by Pillow.
         """
@@ -178,7 +179,7 @@ class Segmenter:
         try:
             return self.signatures["decode"](image_bytes=tf.constant(data))["image"]
         except tf.errors.OpError:
-            return tf.constant(pictures.decode(data, self.max_pixels)[0])
+            return tf.constant(pillow.decode(data, self.max_pixels)[0])
 
 
 def _frame(frame: np.ndarray | tf.Tensor) -> tf.Tensor:

@@ -1,1 +1,1 @@
-"""A kitchen drawn from dice: canvas and camera, things, places and the lens. `eggseg.scenes` is the door to it."""
+"""A kitchen drawn from dice: canvas and camera, things, places and the lens; `scenes` is the door to it."""

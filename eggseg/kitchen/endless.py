@@ -11,8 +11,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from eggseg import augment, scenes
-from eggseg.pipelines import ENDLESS, untuned
+from eggseg.data import augment
+from eggseg.devices.pipelines import ENDLESS, untuned
+from eggseg.kitchen import scenes
 
 AHEAD = 32
 """Scenes that are drawn before they are needed."""
@@ -29,7 +30,7 @@ def train_batches(
     worker: int = 0,
     workers: int = 1,
 ) -> tf.data.Dataset:
-    """Endless batches like those of `data.train_batches`, each scene a place of its own.
+    """Endless batches like those of `loader.train_batches`, each scene a place of its own.
 
     An epoch is `steps` of them. Scene and augmentation are functions of the seed and of how many scenes went before, so
     that a run begun at `first_epoch` sees what an uninterrupted run would have seen. Of several workers each sees every

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from eggseg.classes import EGGS_AND_PANS
+from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.kitchen.canvas import (
     BACKGROUND,
     TURN,

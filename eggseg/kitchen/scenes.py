@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from eggseg.classes import VOID
+from eggseg.data.classes import VOID
 from eggseg.kitchen import places
 from eggseg.kitchen.canvas import Canvas, Rng, uniform
 from eggseg.kitchen.lens import Look, expose
@@ -125,7 +125,7 @@ def draw(
 
 
 def square(seed: int, index: int, size: int) -> np.ndarray:
-    """Scene `index` of `seed`, a place of its own, at the network's size: (size, size, 4) uint8, as `data.Squares`."""
+    """Scene `index` of `seed`, a place of its own, as its square: (size, size, 4) uint8, as in `squares.Squares`."""
     width, height = frame(seed, index, 1).size
     width, height = (max(1, round(n * size / max(width, height))) for n in (width, height))
     top, left = (size - height) // 2, (size - width) // 2

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from eggseg import cli
-from eggseg.config import PROFILES, Config
 from eggseg.errors import InputError
+from eggseg.training.config import PROFILES, Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(chosen: Settings) -> int:
     # Only now: whoever asks for --help does not wait for TensorFlow.
-    from eggseg.labelfree import semisupervised
+    from eggseg.labelfree.fewmasks import semisupervised
 
     return semisupervised.run(chosen)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from eggseg import cli
-from eggseg.labelfree import settings
+from eggseg.labelfree.clusters import settings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(chosen: Settings) -> int:
     # Only now: whoever asks for --help does not wait for TensorFlow.
-    from eggseg.labelfree import clustering
+    from eggseg.labelfree.clusters import clustering
 
     return clustering.run(chosen)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eggseg import cli
-from eggseg.labelfree import settings
-from eggseg.labelfree.proposals import Search
+from eggseg.labelfree.clusters import settings
+from eggseg.labelfree.clusters.proposals import Search
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(chosen: Settings) -> int:
     # Only now: whoever asks for --help does not wait for ONNX Runtime.
-    from eggseg.labelfree import things
+    from eggseg.labelfree.clusters import things
 
     return things.run(chosen)
 

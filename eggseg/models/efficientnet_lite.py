@@ -11,14 +11,14 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from eggseg import packed
-from eggseg.depthwise import FastDepthwiseConv2D
+from eggseg.models import packed
+from eggseg.models.depthwise import FastDepthwiseConv2D
 
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
           (1, 3, 1, 6, 320))  # fmt: skip
 """Of each stage: blocks, kernel size, stride, expansion and filters."""
 
-WEIGHTS = Path(__file__).parent / "pretrained" / "efficientnet_lite0.npz"
+WEIGHTS = Path(__file__).parent.parent / "pretrained" / "efficientnet_lite0.npz"
 
 
 def efficientnet_lite0(size: int) -> keras.Model:

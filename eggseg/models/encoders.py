@@ -10,9 +10,9 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from eggseg import efficientnet_lite
 from eggseg.errors import InputError
-from eggseg.normalization import folded, fused
+from eggseg.models import efficientnet_lite
+from eggseg.models.normalization import folded, fused
 
 _APPLICATIONS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
     "mobilenet_v3": (

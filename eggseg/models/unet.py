@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import keras
 from keras import layers
 
-from eggseg.normalization import FusedBatchNormalization
+from eggseg.models.normalization import FusedBatchNormalization
 
 
 def unet(

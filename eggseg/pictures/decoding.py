@@ -6,10 +6,10 @@ import functools
 
 import tensorflow as tf
 
-from eggseg import exif, png
-from eggseg.headers import BMP, GIF, begins, gif_frame, number, shape
-from eggseg.orientation import PNG
-from eggseg.pictures import MAX_PIXELS
+from eggseg.pictures import exif, png
+from eggseg.pictures.headers import BMP, GIF, begins, gif_frame, number, shape
+from eggseg.pictures.orientation import PNG
+from eggseg.pictures.pillow import MAX_PIXELS
 
 BMP_HEADERS = (40, 52, 56, 64, 108, 124)
 """Sizes of the headers of a BMP that begin alike, bytes."""
@@ -23,7 +23,7 @@ def decode(data: tf.Tensor, side: int | None = None, max_pixels: int = MAX_PIXEL
 
     What is transparent lies on black, 16 bits are divided by 257, and of an animation there is the first frame. What
     cannot be decoded so, or has more than `max_pixels`, is `tf.errors.InvalidArgumentError`: TensorFlow knows neither
-    other formats nor BMPs of other than 24 bits; `pictures.decode` does.
+    other formats nor BMPs of other than 24 bits; `pillow.decode` does.
 
     With `side` the photo is for a square of so many pixels: a far larger JPEG comes at a half, quarter or eighth of its
     size. `geometry.letterbox` puts it where it puts the whole photo, within a grey level or so of the same pixels.

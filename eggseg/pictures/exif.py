@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from eggseg.headers import number
-from eggseg.orientation import (
+from eggseg.pictures.headers import number
+from eggseg.pictures.orientation import (
     EXIF_SEGMENT,
     HEAD,
     LONG,

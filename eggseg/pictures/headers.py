@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from eggseg.orientation import MOST_PARTS, PNG
+from eggseg.pictures.orientation import MOST_PARTS, PNG
 
 GIF, BMP = (b"GIF87a", b"GIF89a"), b"BM"
 

@@ -19,8 +19,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image
 
-from eggseg import orientation
 from eggseg.errors import InputError, missing_extra, printable
+from eggseg.pictures import orientation
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -58,7 +58,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, int]:
     """The bytes of a photo, in any format that Pillow reads, to upright RGB, (h, w, 3) uint8, and its EXIF orientation.
 
     What is transparent lies on black, 16 bits are divided by 257, and of an animation there is the first frame: the
-    pixels that `images.decode` gives for the formats that it knows. `PictureError` where that cannot be.
+    pixels that `decoding.decode` gives for the formats that it knows. `PictureError` where that cannot be.
     """
     with opened(io.BytesIO(data), max_pixels) as picture:
         tag = orientation_tag(picture, data)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from eggseg import exif
-from eggseg.headers import number
-from eggseg.orientation import MOST_PARTS
+from eggseg.pictures import exif
+from eggseg.pictures.headers import number
+from eggseg.pictures.orientation import MOST_PARTS
 
 _WITH_ALPHA = (4, 6)
 """Colour types of grey and of RGB with alpha; other types may name a transparent colour in a chunk tRNS."""

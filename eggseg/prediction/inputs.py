@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from eggseg import outputs
 from eggseg.errors import InputError, printable
-from eggseg.pictures import SUFFIXES, listed, name_of
+from eggseg.pictures.pillow import SUFFIXES, listed, name_of
+from eggseg.prediction import outputs
 
 
 def named(inputs: Sequence[str], recursive: bool, output_dir: Path) -> dict[str, Path]:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eggseg import __version__, files, packed
+from eggseg import __version__, files
+from eggseg.models import packed
 
 WEIGHTS, RECORD = (Path(__file__).parent / f"scenes.{kind}" for kind in ("npz", "json"))
 
@@ -38,14 +39,15 @@ def model() -> Path:
 def build(record: Mapping[str, Any], folder: Path, weights: Path = WEIGHTS) -> None:
     """Write the SavedModel of some weights below `folder`, with the settings of a record like that of `scenes.json`."""
     # Only now: it takes TensorFlow, which takes seconds.
-    from eggseg import export, learning
-    from eggseg.classes import EGGS_AND_PANS
-    from eggseg.config import Config
+    from eggseg.data.classes import EGGS_AND_PANS
+    from eggseg.exported import saved_model
+    from eggseg.training import learning
+    from eggseg.training.config import Config
 
     network = learning.network(Config(**record["settings"]), EGGS_AND_PANS)
     packed.fill(network, weights)
     settings = {"image_size": record["settings"]["image_size"], "eggseg": __version__, "scenes": record["scenes"]}
-    export.save(network, EGGS_AND_PANS, settings, folder / "saved_model" / "1")
+    saved_model.save(network, EGGS_AND_PANS, settings, folder / "saved_model" / "1")
 
 
 def read() -> dict[str, Any]:

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from eggseg import cli, files, packed, pretrained
-from eggseg.config import CONFIG, NETWORK, Config
+from eggseg import cli, files, pretrained
 from eggseg.errors import InputError
+from eggseg.models import packed
+from eggseg.training.config import CONFIG, NETWORK, Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def pack(settings: Settings) -> int:
     """Measure the weights as they will be packed, then write them and what was measured."""
-    from eggseg import export, learning, pairs, scenes, scoring
-    from eggseg.callbacks import AVERAGED
-    from eggseg.classes import EGGS_AND_PANS
+    from eggseg.data import pairs
+    from eggseg.data.classes import EGGS_AND_PANS
+    from eggseg.evaluation import scoring
+    from eggseg.exported import saved_model
+    from eggseg.kitchen import scenes
+    from eggseg.training import learning
+    from eggseg.training.callbacks import AVERAGED
 
     config = Config.from_args(["--config", str(settings.run / CONFIG)])
     if not config.scenes or config.encoder != "plain":
@@ -59,7 +64,7 @@ def pack(settings: Settings) -> int:
         weights = Path(temporary, "weights.npz")
         weights.write_bytes(buffer.getvalue())
         pretrained.build(record, Path(temporary), weights)
-        scores = scoring.score(export.load(Path(temporary)), found, [""] * len(found))
+        scores = scoring.score(saved_model.load(Path(temporary)), found, [""] * len(found))
     report = scoring.report(scores, EGGS_AND_PANS)
     measured = {"miou": round(report["miou"], 4), "photos": report["photos"]}
     measured |= {"iou": {name: round(value, 4) for name, value in report["pooled"]["iou"].items()}}

@@ -13,9 +13,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from eggseg import endpoint
-from eggseg.endpoint import MOST_BYTES, BadRequest
-from eggseg.export import Segmenter
+from eggseg.exported import endpoint
+from eggseg.exported.endpoint import MOST_BYTES, BadRequest
+from eggseg.exported.saved_model import Segmenter
 from eggseg.serving.limits import Budget, Full, Limits
 from eggseg.serving.masks import Masks
 from eggseg.serving.turns import Turns

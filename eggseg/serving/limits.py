@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
-from eggseg import endpoint
 from eggseg.errors import InputError
+from eggseg.exported import endpoint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ import io
 import numpy as np
 import tensorflow as tf
 
-from eggseg import headers, pictures
-from eggseg.endpoint import BadRequest
-from eggseg.export import Segmenter
-from eggseg.pictures import PictureError
+from eggseg.exported.endpoint import BadRequest
+from eggseg.exported.saved_model import Segmenter
+from eggseg.pictures import headers, pillow
+from eggseg.pictures.pillow import PictureError
 from eggseg.serving.turns import Answer
 
 
@@ -32,12 +32,12 @@ class Masks:
             height = width = 0
         if not height or not width:
             try:
-                with pictures.opened(io.BytesIO(photo), self.max_pixels) as picture:
+                with pillow.opened(io.BytesIO(photo), self.max_pixels) as picture:
                     width, height = picture.size
             except PictureError as error:
                 raise _refused(error) from None
         if height * width > self.max_pixels:
-            raise _refused(pictures.TooLarge(width, height, self.max_pixels))
+            raise _refused(pillow.TooLarge(width, height, self.max_pixels))
         return height * width
 
     def segment(self, photo: bytes) -> Answer:
@@ -51,14 +51,14 @@ class Masks:
         except tf.errors.InvalidArgumentError:
             pass
         try:
-            frame, _ = pictures.decode(photo, self.max_pixels)
+            frame, _ = pillow.decode(photo, self.max_pixels)
         except PictureError as error:
             raise _refused(error) from None
         classes = self.segmenter.classes
         ids = self.segmenter.class_ids(frame)
         counts = np.bincount(ids.ravel(), minlength=len(classes)).tolist()
-        return pictures.png(classes.paint(ids)), counts
+        return pillow.png(classes.paint(ids)), counts
 
 
 def _refused(error: PictureError) -> BadRequest:
-    return BadRequest(413 if isinstance(error, pictures.TooLarge) else 400, f"the photo {error}")
+    return BadRequest(413 if isinstance(error, pillow.TooLarge) else 400, f"the photo {error}")

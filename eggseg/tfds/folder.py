@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from rich.progress import track
 
-from eggseg import cli, pictures
+from eggseg import cli
 from eggseg.errors import InputError
 from eggseg.files import inside, write_bytes
+from eggseg.pictures import pillow
 
 NAMES = ("name", "file_name", "image/filename", "filename", "id")
 """Features that may hold the name of a photo."""
@@ -39,11 +40,11 @@ def write(name: str, folder: Path, data_dir: Path | None = None) -> Path:
     named = next((key for key in NAMES if key in builder.info.features), None)
     for i, example in enumerate(track(tfds.as_numpy(examples), "reading the data set", len(examples))):
         stem = _text(example[named]) if named else f"{i:07d}.png"
-        path = Path(stem if Path(stem).suffix.lower() in pictures.SUFFIXES else f"{stem}.png")
+        path = Path(stem if Path(stem).suffix.lower() in pillow.SUFFIXES else f"{stem}.png")
         if (folder / "images" / path).exists():
             raise InputError(f"--tfds {name} has {stem} twice: take one of its splits, as {name}:SPLIT")
-        write_bytes(inside(folder / "images", str(path)), pictures.png(example[image]))
-        write_bytes(folder / "masks" / f"{path}.png", pictures.png(np.squeeze(example[mask], -1)))
+        write_bytes(inside(folder / "images", str(path)), pillow.png(example[image]))
+        write_bytes(folder / "masks" / f"{path}.png", pillow.png(np.squeeze(example[mask], -1)))
     return folder
 
 

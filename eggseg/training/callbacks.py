@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg.classes import ClassTable
+from eggseg.data.classes import ClassTable
 from eggseg.errors import InputError
 from eggseg.files import parsing, replacing, write_csv
 

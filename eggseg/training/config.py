@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from eggseg import cli
 from eggseg.errors import InputError
-from eggseg.pictures import MAX_PIXELS, MOST_PIXELS
+from eggseg.pictures.pillow import MAX_PIXELS, MOST_PIXELS
 
 NETWORK = ("encoder", "encoder_weights", "image_size", "base_filters", "depth", "stem_stride")
 """Settings that say which weights a network has."""

@@ -16,11 +16,11 @@ import numpy as np
 import rich
 from rich.table import Table
 
-from eggseg import pairs
-from eggseg.config import CONFIG, METRICS, Config, decisive
+from eggseg.data import pairs
+from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
 from eggseg.files import parsing, read_json, write_json
-from eggseg.pairs import Pair
+from eggseg.training.config import CONFIG, METRICS, Config, decisive
 
 SUMMARY = "folds.json"
 
@@ -30,9 +30,9 @@ def run(config: Config) -> None:
     if config.keep == "best":
         raise InputError("--keep best lets a fold choose the epoch that is measured on it: leave it out with --folds")
     if config.fold != "all":
-        from eggseg import training
+        from eggseg.training.run import train
 
-        training.run(config)
+        train(config)
         _tell(config)
         return
     trained = False
@@ -100,7 +100,7 @@ def _pairs(config: Config) -> list[Pair]:
     found, _ = pairs.match(config.data_dir)
     if config.pseudo:
         # Only now: it takes TensorFlow.
-        from eggseg import pseudo
+        from eggseg.data import pseudo
 
         found += pseudo.find(config.pseudo)
     return found

@@ -11,14 +11,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from eggseg import encoders, hardware
-from eggseg.callbacks import AVERAGED, layers_of
-from eggseg.classes import ClassTable
-from eggseg.config import Config
-from eggseg.distribution import Learner
+from eggseg.data.classes import ClassTable
+from eggseg.devices import hardware
+from eggseg.devices.distribution import Learner
 from eggseg.errors import InputError
-from eggseg.model import precision, unet
-from eggseg.objective import IoU, KnownPixelCrossentropy
+from eggseg.models import encoders
+from eggseg.models.unet import precision, unet
+from eggseg.training.callbacks import AVERAGED, layers_of
+from eggseg.training.config import Config
+from eggseg.training.objective import IoU, KnownPixelCrossentropy
 
 MOST_WARMUP = 0.2
 """Largest share of a run's steps in which the learning rate rises, or the encoder is frozen."""

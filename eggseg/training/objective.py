@@ -7,7 +7,7 @@ import functools
 import keras
 import tensorflow as tf
 
-from eggseg.classes import VOID, ClassTable
+from eggseg.data.classes import VOID, ClassTable
 
 SMOOTH = 20.0
 """Pixels that soft Dice adds to both sides, so that a class which is nowhere costs what is predicted of it."""

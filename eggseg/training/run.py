@@ -18,42 +18,31 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import (
-    __version__,
-    cli,
-    data,
-    distribution,
-    endless,
-    export,
-    findings,
-    hardware,
-    learning,
-    pairs,
-    plots,
-    pseudo,
-    runfolder,
-    scoring,
-    shares,
-    synthetic,
-)
-from eggseg.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
-from eggseg.classes import EGGS_AND_PANS, ClassTable
-from eggseg.config import CONFIG, METRICS, Config, decisive
-from eggseg.distribution import Workers
+from eggseg import __version__, cli, synthetic
+from eggseg.data import findings, loader, pairs, pseudo
+from eggseg.data.classes import EGGS_AND_PANS, ClassTable
+from eggseg.data.findings import Finding
+from eggseg.data.split import Method, Photo, Split, few, one_fold, split
+from eggseg.data.squares import Squares, fits_in_memory
+from eggseg.devices import distribution, hardware
+from eggseg.devices.distribution import Workers
 from eggseg.errors import InputError
+from eggseg.evaluation import plots, scoring
+from eggseg.exported import saved_model
 from eggseg.files import parsing, write_bytes, write_json
-from eggseg.findings import Finding
-from eggseg.shares import Share
-from eggseg.split import Method, Photo, Split, few, one_fold, split
-from eggseg.squares import Squares, fits_in_memory
-from eggseg.teachers import Supervised, Teacher
+from eggseg.kitchen import endless
+from eggseg.training import learning, run_folder, sharding
+from eggseg.training.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
+from eggseg.training.config import CONFIG, METRICS, Config, decisive
+from eggseg.training.sharding import Share
+from eggseg.training.teachers import Supervised, Teacher
 
 VALIDATION_SCENES = 80
 SAMPLES = 8
 """Validation photos in samples.png."""
 
 
-def run(config: Config, teacher: Teacher | None = None) -> dict[str, Any]:
+def train(config: Config, teacher: Teacher | None = None) -> dict[str, Any]:
     """Train as `config` says, export, measure at original size; the content of metrics.json.
 
     Of several workers the first one writes the run folder. The others do all the same in a folder that they throw away.
@@ -78,8 +67,8 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     # Each of them, were it another's, would leave workers waiting for each other or learning apart.
     workers.agree(decisive(config.to_json()) | {"precision": learning.arithmetic(config)})
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
-    folder = runfolder.opened(config)
-    runfolder.check_settings(folder, config, classes, workers.count)
+    folder = run_folder.opened(config)
+    run_folder.check_settings(folder, config, classes, workers.count)
     learning.check(config, classes)
     found, missing = pairs.match(_data(config, folder))
     found += pseudo.find(config.pseudo) if config.pseudo else []
@@ -87,7 +76,7 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
         config.cache == "auto" and fits_in_memory(-(-len(found) // workers.count), config.image_size)
     )
     cache = None if in_memory else folder
-    squares = shares.read(workers, found, config.image_size, classes, cache, config.max_pixels)
+    squares = sharding.read(workers, found, config.image_size, classes, cache, config.max_pixels)
     labels = {photo.name: of for photo, of in zip(squares.photos, squares.labels, strict=True)}
     told = findings.of_pairs(missing) + findings.of_faults(squares.faults) + findings.of_labels(labels, classes)
     _audit(told, config)
@@ -96,8 +85,8 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     if config.pseudo:
         pseudo.forget_doubtful(squares, config.pseudo, config.pseudo_confidence)
     parts = pseudo.without_copies(squares.pairs, _split(config, squares.photos))
-    share = shares.deal(workers, squares, parts, config.batch_size, config.scenes)
-    record = runfolder.record(config, classes, squares, found, parts, workers.count)
+    share = sharding.deal(workers, squares, parts, config.batch_size, config.scenes)
+    record = run_folder.record(config, classes, squares, found, parts, workers.count)
     learned = _learned(config, squares.photos, parts)
     if teacher.fingerprint:
         record["unlabelled"] = teacher.fingerprint
@@ -106,12 +95,12 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
     if config.labelled_photos:
         record["split"]["labelled"] = [squares.photos[i].name for i in learned]
     workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
-    runfolder.check_data(folder, record, config)
+    run_folder.check_data(folder, record, config)
     teacher.prepare(squares, sorted(set(parts.train) - set(learned)))
     recorder = _begin(config, classes, workers, share.steps, teacher)
     # Only now: what may go wrong with the settings has not, and an earlier run is not lost for a typing error.
     if not config.resume:
-        runfolder.clear(folder)
+        run_folder.clear(folder)
     write_json(folder / CONFIG, record)
     photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(learned)} photos"
     print(f"training on {photos}, validating on {len(parts.val)}")
@@ -141,12 +130,12 @@ def _measure(
     saved = folder / "saved_model" / "1"
     how: dict[str, Any] = {"tta": config.tta, "max_pixels": config.max_pixels}
     settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": record["fingerprint"]}
-    export.save(network, classes, settings, saved, **how)
+    saved_model.save(network, classes, settings, saved, **how)
     if config.export_dir:
-        export.save(network, classes, settings, config.export_dir / "1", **how)
+        saved_model.save(network, classes, settings, config.export_dir / "1", **how)
 
     val = [squares.pairs[i] for i in parts.val]
-    scores = scoring.score(export.load(saved), val, [record["sessions"][pair.name] for pair in val])
+    scores = scoring.score(saved_model.load(saved), val, [record["sessions"][pair.name] for pair in val])
     metrics = scoring.report(scores, classes) | {
         "exported_epoch": recorder.kept + 1,
         "epochs": len(recorder.rows),
@@ -264,8 +253,8 @@ def _fit(
     if config.scenes:
         train = endless.train_batches(config.image_size, **lesson, worker=workers.index, workers=workers.count)
     else:
-        train = teacher.batches(data.train_batches(squares, learned, **lesson), lesson)
-    val = data.plain_batches(
+        train = teacher.batches(loader.train_batches(squares, learned, **lesson), lesson)
+    val = loader.plain_batches(
         squares,
         share.val,
         batch_size=share.batch_size,

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eggseg import __version__, learning, pairs
-from eggseg.callbacks import CHECKPOINT
-from eggseg.classes import ClassTable
-from eggseg.config import CONFIG, METRICS, Config, decisive
+from eggseg import __version__
+from eggseg.data import pairs
+from eggseg.data.classes import ClassTable
+from eggseg.data.pairs import Pair
+from eggseg.data.split import Split, sessions
+from eggseg.data.squares import Squares
 from eggseg.errors import InputError, printable
 from eggseg.files import parsing, read_json
-from eggseg.pairs import Pair
-from eggseg.split import Split, sessions
-from eggseg.squares import Squares
+from eggseg.training import learning
+from eggseg.training.callbacks import CHECKPOINT
+from eggseg.training.config import CONFIG, METRICS, Config, decisive
 
 
 def opened(config: Config) -> Path:

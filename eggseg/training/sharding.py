@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from eggseg import squares
-from eggseg.classes import ClassTable
-from eggseg.distribution import Workers
+from eggseg.data import squares
+from eggseg.data.classes import ClassTable
+from eggseg.data.pairs import Pair
+from eggseg.data.split import Split
+from eggseg.data.squares import Squares
+from eggseg.devices.distribution import Workers
 from eggseg.errors import InputError
-from eggseg.pairs import Pair
-from eggseg.split import Split
-from eggseg.squares import Squares
 
 
 def read(

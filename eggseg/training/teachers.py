@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from eggseg import learning
-from eggseg.classes import ClassTable
-from eggseg.config import Config
-from eggseg.squares import Squares
+from eggseg.data.classes import ClassTable
+from eggseg.data.squares import Squares
+from eggseg.training import learning
+from eggseg.training.config import Config
 
 
 class Teacher(Protocol):
@@ -30,7 +30,7 @@ class Teacher(Protocol):
         """What `learning.learner` gives, with a `train_step` for the batches."""
 
     def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
-        """Batches of labelled photos and what else there is; the `lesson` is as `data.train_batches` takes it."""
+        """Batches of labelled photos and what else there is; the `lesson` is as `loader.train_batches` takes it."""
 
 
 class Supervised:

@@ -1,1 +1,1 @@
-../../eggseg/endpoint.py
+../../eggseg/exported/endpoint.py

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from annotated import EGG, HEIGHT, PAN, WIDTH, bits, coco, converted, egg_in_pan, photo, refused, ring, write
+from helpers.annotated import EGG, HEIGHT, PAN, WIDTH, bits, coco, converted, egg_in_pan, photo, refused, ring, write
 
 from eggseg import convert
 from eggseg.annotations.coco import content
 from eggseg.annotations.regions import coco_api, outlined
-from eggseg.classes import EGGS_AND_PANS
+from eggseg.data.classes import EGGS_AND_PANS
 
 HALF = [12 * HEIGHT, 10 * HEIGHT, 15 * HEIGHT]
 """Run lengths of the columns 12 to 21."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from annotated import EGG, HEIGHT, PAN, WIDTH, bits, converted, cvat, egg_in_pan, photo, points, refused
+from helpers.annotated import EGG, HEIGHT, PAN, WIDTH, bits, converted, cvat, egg_in_pan, photo, points, refused
 
 BOX = '<box label="egg" xtl="12" ytl="9" xbr="20" ybr="15"/>'
 

@@ -13,15 +13,15 @@ from typing import Any
 
 import annotated
 import pytest
-from annotated import EGG, HEIGHT, PAN, WIDTH, photo, points, refused, ring, shape
-from formats import encoded
+from helpers.annotated import EGG, HEIGHT, PAN, WIDTH, photo, points, refused, ring, shape
+from helpers.formats import encoded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from eggseg import convert
 from eggseg.annotations.coco import _unpacked
-from eggseg.classes import EGGS_AND_PANS
+from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.errors import InputError
 
 MOST = 200_000_000

@@ -6,7 +6,7 @@ import base64
 
 import numpy as np
 import pytest
-from annotated import (
+from helpers.annotated import (
     EGG,
     HEIGHT,
     PAN,
@@ -21,7 +21,7 @@ from annotated import (
     shape,
     write,
 )
-from formats import encoded
+from helpers.formats import encoded
 from PIL import Image
 
 SQUARE = shape("rectangle", [[10, 10], [30, 20]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from annotated import EGG, PAN, WIDTH, bits, converted, photo, refused
+from helpers.annotated import EGG, PAN, WIDTH, bits, converted, photo, refused
 from PIL import Image
 
 NAMES = "# label:color:parts:actions\nbackground:0,0,0::\negg:128,0,0::\npan:0,128,0::\n"

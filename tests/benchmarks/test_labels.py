@@ -7,9 +7,9 @@ from pathlib import Path
 
 import labels
 import pytest
-from conftest import draw
+from helpers.data_sets import draw
 
-from eggseg import pairs
+from eggseg.data import pairs
 
 RIGHT, HALF = [[8, 0, 0], [0, 8, 0], [0, 0, 8]], [[8, 0, 0], [4, 4, 0], [4, 0, 4]]
 """Confusion counts of mIoU 1 and 0.5."""

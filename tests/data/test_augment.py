@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from eggseg import augment
-from eggseg.classes import VOID
+from eggseg.data import augment
+from eggseg.data.classes import VOID
 
 SIZE = 65
 COLORS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)

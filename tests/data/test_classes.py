@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eggseg.classes import EGGS_AND_PANS, VOID, Class, ClassTable, code_of_color
+from eggseg.data.classes import EGGS_AND_PANS, VOID, Class, ClassTable, code_of_color
 from eggseg.errors import InputError
 
 

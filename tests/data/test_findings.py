@@ -5,16 +5,16 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from formats import encoded
+from helpers.formats import encoded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from eggseg import findings, masks
-from eggseg.classes import EGGS_AND_PANS, Class, ClassTable
+from eggseg.data import findings, masks
+from eggseg.data.classes import EGGS_AND_PANS, Class, ClassTable
+from eggseg.data.findings import CLASS_TABLE, Finding
+from eggseg.data.masks import Labels
 from eggseg.errors import InputError
-from eggseg.findings import CLASS_TABLE, Finding
-from eggseg.masks import Labels
 
 COLORED = ClassTable((Class("background", (0, 0, 0), (0, 0, 0)), Class("egg", (200, 0, 0), (200, 0, 0))))
 

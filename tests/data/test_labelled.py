@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from formats import chunk, encoded, ramp, with_chunks
+from helpers.formats import chunk, encoded, ramp, with_chunks
 from PIL import Image, ImageOps
 
-from eggseg import labelled, squares
-from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.data import labelled, squares
+from eggseg.data.classes import EGGS_AND_PANS, VOID
+from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
-from eggseg.pairs import Pair
 
 WIDTH, HEIGHT = 37, 21
 

@@ -4,23 +4,17 @@ import itertools
 
 import numpy as np
 import pytest
+from helpers.data_sets import numbered
 
-from eggseg import data
-from eggseg.squares import Squares
-
-
-def numbered(count: int, size: int = 17) -> Squares:
-    """Squares whose every pixel is their own number."""
-    pixels = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, size, size, 4)).copy()
-    pixels[..., 3] %= 3
-    return Squares(pixels, tuple(range(count)), (), (), ())
+from eggseg.data import loader
+from eggseg.data.squares import Squares
 
 
 def epochs(squares: Squares, indices: list[int], count: int, batch_size: int = 3, **options) -> list[list[tuple]]:
     """The batches of the first `count` epochs."""
     options = {"seed": 0, "strength": 0.0} | options
     steps = len(indices) // batch_size
-    batches = data.train_batches(squares, indices, batch_size=batch_size, steps=steps, **options)
+    batches = loader.train_batches(squares, indices, batch_size=batch_size, steps=steps, **options)
     taken = list(itertools.islice(batches.as_numpy_iterator(), count * steps))
     return [taken[i * steps : (i + 1) * steps] for i in range(count)]
 
@@ -30,7 +24,7 @@ def order(epoch: list[tuple]) -> list[int]:
 
 
 def test_training_batches_are_float_images_and_class_ids():
-    batches = data.train_batches(numbered(5), [0, 1, 2], batch_size=3, steps=1, seed=0, strength=1.0)
+    batches = loader.train_batches(numbered(5), [0, 1, 2], batch_size=3, steps=1, seed=0, strength=1.0)
     image, ids = batches.element_spec
     assert (image.shape, image.dtype) == ((3, 17, 17, 3), "float32")
     assert (ids.shape, ids.dtype) == ((3, 17, 17), "uint8")
@@ -71,7 +65,7 @@ def test_another_seed_gives_another_order_and_other_augmentations():
 
 
 def test_plain_batches_are_the_photos_in_order():
-    batches = list(data.plain_batches(numbered(16), [3, 1, 15, 2, 8], batch_size=2, steps=3, weight=1.2))
+    batches = list(loader.plain_batches(numbered(16), [3, 1, 15, 2, 8], batch_size=2, steps=3, weight=1.2))
     assert [image.shape[0] for image, *_ in batches] == [2, 2, 2], "one is blank"
     images, ids, _ = (np.concatenate(part)[:5] for part in zip(*batches, strict=True))
     assert (images.dtype, ids.dtype) == (np.float32, np.uint8)
@@ -82,10 +76,10 @@ def test_plain_batches_are_the_photos_in_order():
 
 def test_photos_that_are_fewer_come_again_as_often_as_each_other_and_augmented_anew():
     squares = Squares(np.random.default_rng(0).integers(0, 3, (9, 33, 33, 4), np.uint8), tuple(range(9)), (), (), ())
-    shown = data.order([2, 5, 8], count=10, seed=0, first_epoch=0)
+    shown = loader.order([2, 5, 8], count=10, seed=0, first_epoch=0)
     index, dice = zip(*itertools.islice(shown.as_numpy_iterator(), 10), strict=True)
     assert sorted(np.bincount(index)[[2, 5, 8]]) in ([3, 3, 4],)
     assert len({tuple(seed) for seed in dice}) == 10
-    batches = data.train_batches(squares, [2, 5, 8], batch_size=5, steps=2, seed=0, strength=1.0)
+    batches = loader.train_batches(squares, [2, 5, 8], batch_size=5, steps=2, seed=0, strength=1.0)
     views = [image.tobytes() for images, _ in itertools.islice(batches.as_numpy_iterator(), 2) for image in images]
     assert len(set(views)) == 10

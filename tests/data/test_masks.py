@@ -3,15 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from formats import by_opencv, chunk, encoded, with_chunks
+from helpers.formats import by_opencv, chunk, encoded, with_chunks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from eggseg import exif, masks
-from eggseg.classes import EGGS_AND_PANS, VOID, Class, ClassTable
-from eggseg.masks import Labels
-from eggseg.pictures import PictureError
+from eggseg.data import masks
+from eggseg.data.classes import EGGS_AND_PANS, VOID, Class, ClassTable
+from eggseg.data.masks import Labels
+from eggseg.pictures import exif
+from eggseg.pictures.pillow import PictureError
 
 IDS = np.array([[0, 0, 1, 1, 2], [0, 1, 1, 2, 2], [0, 0, 0, 0, 2]], np.uint8)
 VALUES = EGGS_AND_PANS.paint(IDS)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SMALL
+from helpers.data_sets import SMALL
 from PIL import Image
 
 import eggseg
 from eggseg import audit, evaluate, predict, train
-from eggseg.classes import ClassTable
+from eggseg.data.classes import ClassTable
 
 TABLE = [
     {"name": "table", "value": [0, 0, 0]},

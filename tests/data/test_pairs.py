@@ -5,10 +5,10 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from formats import chunk, encoded, with_chunks
+from helpers.formats import chunk, encoded, with_chunks
 from PIL import Image
 
-from eggseg import pairs
+from eggseg.data import pairs
 from eggseg.errors import InputError
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw
+from helpers.data_sets import draw
 from PIL import Image
 
-from eggseg import pairs, pseudo, squares
-from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.data import pairs, pseudo, squares
+from eggseg.data.classes import EGGS_AND_PANS, VOID
+from eggseg.data.split import Split
 from eggseg.errors import InputError
-from eggseg.split import Split
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from eggseg.data.split import Photo, few, folds, frames, sessions, split
 from eggseg.errors import InputError
-from eggseg.split import Photo, few, folds, frames, sessions, split
 
 METHODS = ["blocks", "session", "random"]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eggseg import pairs, squares
-from eggseg.classes import EGGS_AND_PANS, VOID
-from eggseg.masks import Labels
-from eggseg.pairs import Pair
-from eggseg.split import Photo
+from eggseg.data import pairs, squares
+from eggseg.data.classes import EGGS_AND_PANS, VOID
+from eggseg.data.masks import Labels
+from eggseg.data.pairs import Pair
+from eggseg.data.split import Photo
 
 
 def save(folder: Path, name: str, color: int, mask: np.ndarray, size: tuple[int, int] | None = None) -> None:

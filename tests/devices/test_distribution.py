@@ -16,16 +16,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SMALL, draw
-from test_data import numbered
+from helpers.data_sets import SMALL, draw, numbered
 
-from eggseg import data, distribution, endless, hardware, learning, pairs, shares, squares, train
-from eggseg.callbacks import CHECKPOINT, HISTORY
-from eggseg.classes import EGGS_AND_PANS, VOID
-from eggseg.config import Config
+from eggseg import train
+from eggseg.data import loader, pairs, squares
+from eggseg.data.classes import EGGS_AND_PANS, VOID
+from eggseg.data.split import Split, split
+from eggseg.data.squares import Squares
+from eggseg.devices import distribution, hardware
 from eggseg.errors import InputError
-from eggseg.split import Split, split
-from eggseg.squares import Squares
+from eggseg.kitchen import endless
+from eggseg.training import learning, sharding
+from eggseg.training.callbacks import CHECKPOINT, HISTORY
+from eggseg.training.config import Config
 
 THREE_EPOCHS = (
     "--epochs",
@@ -144,7 +147,7 @@ def even(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Settings under which two workers hold as many photos to train on, and one step sees all of these."""
     data_dir = draw(tmp_path_factory.mktemp("data"), 40)
     photos = squares.read(pairs.match(data_dir)[0], 48, EGGS_AND_PANS).photos
-    first = shares.part(distribution.Workers(tf.distribute.get_strategy(), 0, 2), len(photos))
+    first = sharding.part(distribution.Workers(tf.distribute.get_strategy(), 0, 2), len(photos))
     # With seed 0 a unit stands at its kink: the order of the batch alone moves the gradient by 4e-4 of its norm.
     for seed in range(1, 50):
         train = split(photos, "random", 0.2, seed).train
@@ -389,13 +392,13 @@ class Told:
 def test_a_share_is_in_step_with_the_smallest() -> None:
     parts = Split(train=(0, 1, 2, 3, 4, 5, 6, 7, 8, 9), val=(10, 11, 12, 13, 14))
     held = Squares(np.zeros((6, 8, 8, 4), np.uint8), (1, 3, 5, 7, 11, 13), (), (), ())
-    share = shares.deal(Told(1), held, parts, 4, 0)  # type: ignore[arg-type]
+    share = sharding.deal(Told(1), held, parts, 4, 0)  # type: ignore[arg-type]
     assert (share.train, share.val) == ((1, 3, 5, 7), (11, 13))
     assert (share.batch_size, share.steps, share.val_steps) == (2, 2, 2)
     assert share.val_weight == 8 / 5, "eight places for five photos"
-    wide = shares.deal(Told(2), held, parts, 8, 0)  # type: ignore[arg-type]
+    wide = sharding.deal(Told(2), held, parts, 8, 0)  # type: ignore[arg-type]
     assert (wide.replicas, wide.batch_size, wide.steps, wide.val_steps) == (2, 2, 1, 1)
-    scenes = shares.deal(Told(2), held, parts, 8, 60)  # type: ignore[arg-type]
+    scenes = sharding.deal(Told(2), held, parts, 8, 60)  # type: ignore[arg-type]
     assert (scenes.batch_size, scenes.steps) == (2, 7)
 
 
@@ -410,11 +413,13 @@ def test_a_share_that_cannot_be_is_an_error(batch_size: int, replicas: int, mess
     parts = Split(train=tuple(range(10)), val=(11, 13))
     held = Squares(np.zeros((6, 8, 8, 4), np.uint8), (1, 3, 5, 7, 11, 13), (), (), ())
     with pytest.raises(InputError, match=message):
-        shares.deal(Told(replicas), held, parts, batch_size, 0)  # type: ignore[arg-type]
+        sharding.deal(Told(replicas), held, parts, batch_size, 0)  # type: ignore[arg-type]
 
 
 def test_blank_photos_fill_up_and_leave_the_mean_as_it_is() -> None:
-    batches = list(data.plain_batches(numbered(16), [3, 1, 15], batch_size=2, steps=3, weight=2.0).as_numpy_iterator())
+    batches = list(
+        loader.plain_batches(numbered(16), [3, 1, 15], batch_size=2, steps=3, weight=2.0).as_numpy_iterator()
+    )
     images, ids, weights = (np.concatenate(part) for part in zip(*batches, strict=True))
     assert images.shape == (6, 17, 17, 3)
     np.testing.assert_array_equal(weights, [2, 2, 2, 0, 0, 0])

@@ -6,7 +6,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from eggseg import hardware
+from eggseg.devices import hardware
 from eggseg.errors import InputError
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from eggseg.__main__ import COMMANDS
-from eggseg.config import Config
 from eggseg.serving.limits import Limits
+from eggseg.training.config import Config
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

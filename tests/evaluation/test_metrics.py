@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from eggseg import metrics
-from eggseg.classes import VOID
+from eggseg.data.classes import VOID
+from eggseg.evaluation import metrics
 
 TRUTH = np.array([[0, 0, 0, 1], [0, 2, 2, 1], [VOID, 2, VOID, 1]], np.uint8)
 GUESS = np.array([[0, 0, 1, 1], [0, 2, 0, 1], [2, 2, 1, 0]], np.uint8)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from eggseg import objects
-from eggseg.classes import EGGS_AND_PANS
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.evaluation import objects
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:

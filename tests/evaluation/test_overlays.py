@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eggseg import overlays
-from eggseg.classes import EGGS_AND_PANS, VOID
-from eggseg.overlays import overlay
+from eggseg.data.classes import EGGS_AND_PANS, VOID
+from eggseg.evaluation import overlays
+from eggseg.evaluation.overlays import overlay
 
 
 def test_overlay_tints_the_classes_and_leaves_the_background():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eggseg import plots
-from eggseg.classes import EGGS_AND_PANS
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.evaluation import plots
 
 
 def row(width: int, height: int) -> plots.Row:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-PATH = Path(__file__).parent.parent / "sagemaker" / "serve" / "inference.py"
+PATH = Path(__file__).parents[2] / "sagemaker" / "serve" / "inference.py"
 spec = importlib.util.spec_from_file_location("inference", PATH)
 assert spec
 assert spec.loader

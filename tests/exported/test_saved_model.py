@@ -17,14 +17,15 @@ import tensorflow as tf
 from PIL import Image
 
 import eggseg
-from eggseg import export, predict
-from eggseg.classes import EGGS_AND_PANS
+from eggseg import predict
+from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.errors import InputError
-from eggseg.model import unet
+from eggseg.exported import saved_model
+from eggseg.models.unet import unet
 
 
 @pytest.fixture(scope="module")
-def segmenter(run_dir: Path) -> export.Segmenter:
+def segmenter(run_dir: Path) -> saved_model.Segmenter:
     return eggseg.load(run_dir)
 
 
@@ -64,7 +65,7 @@ def test_command_line_and_both_signatures_agree_to_the_bit(run_dir: Path, tmp_pa
         np.testing.assert_array_equal(served["class_pixels"][i], np.bincount(ids.ravel(), minlength=3))
 
 
-def test_signatures_keep_their_names_shapes_and_types(segmenter: export.Segmenter) -> None:
+def test_signatures_keep_their_names_shapes_and_types(segmenter: saved_model.Segmenter) -> None:
     served = segmenter.signatures["serving_default"](image_bytes=tf.constant([jpeg((30, 20)), jpeg((7, 9))]))
     assert set(served) == {"mask_bytes", "class_pixels"}
     assert served["class_pixels"].dtype == tf.int64
@@ -78,7 +79,7 @@ def test_signatures_keep_their_names_shapes_and_types(segmenter: export.Segmente
     np.testing.assert_allclose(pixels["probabilities"].numpy().sum(-1), 1, atol=1e-5)
 
 
-def test_a_mask_does_not_depend_on_what_else_is_in_the_request(segmenter: export.Segmenter) -> None:
+def test_a_mask_does_not_depend_on_what_else_is_in_the_request(segmenter: saved_model.Segmenter) -> None:
     photos = [jpeg((40 + 7 * i, 60), seed=i) for i in range(5)]
     serve = segmenter.signatures["serving_default"]
     together = serve(image_bytes=tf.constant(photos))["mask_bytes"].numpy()
@@ -86,7 +87,7 @@ def test_a_mask_does_not_depend_on_what_else_is_in_the_request(segmenter: export
     assert list(together) == alone
 
 
-def test_the_model_turns_a_phone_photo_upright(segmenter: export.Segmenter) -> None:
+def test_the_model_turns_a_phone_photo_upright(segmenter: saved_model.Segmenter) -> None:
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[5:20, 10:30] = (230, 200, 160)
     buffers = {}
@@ -191,7 +192,7 @@ def test_a_command_tells_of_a_damaged_model_in_a_line(run_dir, tmp_path, capsys)
 @pytest.mark.parametrize(
     "frame", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
 )
-def test_a_frame_of_another_kind_is_refused(segmenter: export.Segmenter, frame: np.ndarray) -> None:
+def test_a_frame_of_another_kind_is_refused(segmenter: saved_model.Segmenter, frame: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"expected \(height, width, 3\) uint8 RGB"):
         segmenter(frame)
 
@@ -206,7 +207,7 @@ def test_saving_replaces_an_earlier_model_whole(tmp_path: Path) -> None:
     folder = tmp_path / "saved_model" / "1"
     for seed in (1, 2):
         tf.keras.utils.set_random_seed(seed)
-        export.save(unet(16, 3, base_filters=2, depth=1), EGGS_AND_PANS, {"image_size": 16}, folder)
+        saved_model.save(unet(16, 3, base_filters=2, depth=1), EGGS_AND_PANS, {"image_size": 16}, folder)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["1"]
     assert eggseg.load(folder).settings == {"image_size": 16, "max_pixels": 80_000_000}
 
@@ -217,7 +218,7 @@ def test_the_exported_network_computes_what_was_trained(tmp_path: Path) -> None:
     for layer in network.layers:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
-    export.save(network, EGGS_AND_PANS, {}, tmp_path / "1")
+    saved_model.save(network, EGGS_AND_PANS, {}, tmp_path / "1")
     image = rng.integers(0, 256, (48, 48, 3), np.uint8)
     _, probabilities = eggseg.load(tmp_path, "float32")(image)
     logits = network(image[None].astype(np.float32), training=False)[0]
@@ -228,15 +229,17 @@ def test_the_exported_network_computes_what_was_trained(tmp_path: Path) -> None:
 
 def test_only_float32_networks_are_exported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="computes in float32, this one in bfloat16"):
-        export.save(unet(16, 3, base_filters=2, depth=1, policy="mixed_bfloat16"), EGGS_AND_PANS, {}, tmp_path / "1")
+        saved_model.save(
+            unet(16, 3, base_filters=2, depth=1, policy="mixed_bfloat16"), EGGS_AND_PANS, {}, tmp_path / "1"
+        )
 
 
 @pytest.mark.parametrize("tta", [False, True])
 def test_with_test_time_augmentation_a_mirrored_photo_has_the_mirrored_scores(tmp_path: Path, tta: bool) -> None:
     keras.utils.set_random_seed(0)
     network = unet(16, 3, base_filters=8, depth=1)
-    export.save(network, EGGS_AND_PANS, {}, tmp_path / "1", tta=tta)
+    saved_model.save(network, EGGS_AND_PANS, {}, tmp_path / "1", tta=tta)
     frame = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
-    segment = export.load(tmp_path, "float32")
+    segment = saved_model.load(tmp_path, "float32")
     scores, mirrored = segment(frame)[1], segment(np.ascontiguousarray(frame[:, ::-1]))[1]
     assert np.allclose(scores, mirrored[:, ::-1], atol=1e-4) is tta

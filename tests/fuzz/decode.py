@@ -26,14 +26,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from formats import FILES
+from helpers.formats import FILES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from eggseg import images, masks, pictures
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.pictures import PictureError
+from eggseg.data import masks
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.pictures import decoding, pillow
+from eggseg.pictures.pillow import PictureError
 
 MAX_PIXELS = 1_000_000
 HANGS = 60
@@ -48,7 +49,7 @@ SOUND = [file.data for file in FILES.values()]
 
 @tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 def in_graph(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    return images.decode_turned(data, 64, MAX_PIXELS)
+    return decoding.decode_turned(data, 64, MAX_PIXELS)
 
 
 @st.composite
@@ -87,15 +88,15 @@ def check(data: bytes, outcomes: Counter[str]) -> None:
         assert photo.shape[2] == 3
         assert 1 <= int(tag) <= 8
         assert int(tf.reduce_prod(shape)) <= MAX_PIXELS
-        with pictures.opened(io.BytesIO(data), MAX_PIXELS) as picture:
+        with pillow.opened(io.BytesIO(data), MAX_PIXELS) as picture:
             width, height = picture.size
-            found = pictures.orientation_tag(picture, data)
+            found = pillow.orientation_tag(picture, data)
         assert (found, tuple(shape.numpy())) == (int(tag), (height, width) if found < 5 else (width, height))
         outcomes["graph: pixels"] += 1
     except tf.errors.InvalidArgumentError:
         outcomes["graph: refused"] += 1
     try:
-        pixels, _ = pictures.decode(data, MAX_PIXELS)
+        pixels, _ = pillow.decode(data, MAX_PIXELS)
         assert pixels.dtype == np.uint8
         assert pixels.shape[2] == 3
         outcomes["Pillow: pixels"] += 1

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from eggseg import endpoint
+from eggseg.exported import endpoint
 
 SERVERLESS = 4 * 1024 * 1024
 """Bytes that a serverless endpoint takes, and gives."""

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from formats import encoded, ramp
+from helpers.formats import encoded, ramp
 from PIL import Image
 
-from eggseg import convert, masks
-from eggseg.classes import EGGS_AND_PANS
+from eggseg import convert
+from eggseg.data import masks
+from eggseg.data.classes import EGGS_AND_PANS
 
 WIDTH, HEIGHT = 37, 29
 PAN, EGG = (4, 5, 30, 25), (12, 9, 20, 15)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eggseg import endless, scenes, train
-from eggseg.classes import VOID
+from eggseg import train
+from eggseg.data.classes import VOID
+from eggseg.kitchen import endless, scenes
 
 
 def taken(count: int, **options: object) -> list[tuple[np.ndarray, np.ndarray]]:

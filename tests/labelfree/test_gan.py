@@ -9,16 +9,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SMALL, draw
+from helpers.data_sets import SMALL, draw
 from PIL import Image
 
-from eggseg import pseudo, train
-from eggseg.classes import EGGS_AND_PANS, VOID
-from eggseg.labelfree import features, gan, semisupervised, views
-from eggseg.labelfree.adversarial import Adversarial, Judge
-from eggseg.labelfree.fixmatch import FixMatch
-from eggseg.labelfree.learner import share
-from eggseg.objective import KnownPixelCrossentropy
+from eggseg import train
+from eggseg.data import pseudo
+from eggseg.data.classes import EGGS_AND_PANS, VOID
+from eggseg.labelfree import gan
+from eggseg.labelfree.clusters import features
+from eggseg.labelfree.fewmasks import semisupervised, views
+from eggseg.labelfree.fewmasks.adversarial import Adversarial, Judge
+from eggseg.labelfree.fewmasks.fixmatch import FixMatch
+from eggseg.labelfree.fewmasks.learner import share
+from eggseg.training.objective import KnownPixelCrossentropy
 
 METHODS = ("gan", "fixmatch")
 
@@ -87,7 +90,7 @@ def test_masks_that_were_stopped_are_made_whole_and_are_of_one_model(data_dir, u
 @pytest.mark.full
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(data_dir, unlabeled, tmp_path, method, monkeypatch):
-    from eggseg.callbacks import RunRecorder
+    from eggseg.training.callbacks import RunRecorder
 
     whole = command(data_dir, tmp_path / "whole", method, "--labelled_photos", "5")
     assert gan.main(whole) == 0

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw
+from helpers.data_sets import draw
 from PIL import Image
 
-from eggseg import pairs
-from eggseg.callbacks import AVERAGED
-from eggseg.config import CONFIG
+from eggseg.data import pairs
 from eggseg.errors import InputError
-from eggseg.labelfree import clustering, clusters, features, kmeans, naming, smoothing
-from eggseg.labelfree.clusters import Clusters, fit
+from eggseg.labelfree import kmeans
+from eggseg.labelfree.clusters import centers, clustering, features, naming, smoothing
+from eggseg.labelfree.clusters.centers import Clusters, fit
+from eggseg.training.callbacks import AVERAGED
+from eggseg.training.config import CONFIG
 
 
 @pytest.fixture(scope="module")
@@ -231,8 +232,8 @@ def test_pixels_are_colour_texture_and_place():
 
 def test_clusters_are_found_and_kept(tmp_path):
     rng = np.random.default_rng(0)
-    centers = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 9]])
-    vectors = [rng.normal(center, 0.3, (200, 3)).astype(np.float32) for center in centers]
+    means = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 9]])
+    vectors = [rng.normal(mean, 0.3, (200, 3)).astype(np.float32) for mean in means]
     for weights in (np.ones(3, np.float32), None):
         model = fit(vectors, len(vectors), 3, 0, weights, 2)
         of = [np.argmax(model.scores(some), -1) for some in vectors]
@@ -247,7 +248,7 @@ def test_clusters_are_found_and_kept(tmp_path):
 
 
 def test_of_many_photos_few_vectors_each_are_kept(monkeypatch):
-    monkeypatch.setattr(clusters, "SAMPLES", 11)
+    monkeypatch.setattr(centers, "SAMPLES", 11)
     vectors = [np.random.default_rng(i).normal(size=(50, 3)) for i in range(3)]
     with pytest.raises(InputError, match="--clusters is 10, expected at most the 9 that were found"):
         fit(vectors, len(vectors), 10, 0, None, 2)

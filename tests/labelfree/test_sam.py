@@ -7,15 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import draw
+from helpers.data_sets import draw
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from eggseg.labelfree import proposals, sam, things
-from eggseg.labelfree.descriptors import describe
-from eggseg.labelfree.proposals import FRAME, Search, cut, regions
-from eggseg.labelfree.segment_anything import MASK
+from eggseg.labelfree import sam
+from eggseg.labelfree.clusters import proposals, things
+from eggseg.labelfree.clusters.descriptors import describe
+from eggseg.labelfree.clusters.proposals import FRAME, Search, cut, regions
+from eggseg.labelfree.clusters.segment_anything import MASK
 
 
 class Colors:

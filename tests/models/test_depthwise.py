@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from eggseg.depthwise import FastDepthwiseConv2D
+from eggseg.models.depthwise import FastDepthwiseConv2D
 
 
 @settings(max_examples=25)

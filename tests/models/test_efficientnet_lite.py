@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eggseg import efficientnet_lite, packed
-from eggseg.efficientnet_lite import efficientnet_lite0
 from eggseg.errors import InputError
+from eggseg.models import efficientnet_lite, packed
+from eggseg.models.efficientnet_lite import efficientnet_lite0
 
 PARAMETERS = 4_652_008 - 1_281_000 - 320 * 1280 - 2 * 1280
 """Of the paper that describes it, without its classifier and the convolution before it."""

@@ -9,12 +9,13 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from eggseg import efficientnet_lite, encoders, learning
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.config import Config
+from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.errors import InputError
-from eggseg.model import unet
-from eggseg.normalization import FusedBatchNormalization
+from eggseg.models import efficientnet_lite, encoders
+from eggseg.models.normalization import FusedBatchNormalization
+from eggseg.models.unet import unet
+from eggseg.training import learning
+from eggseg.training.config import Config
 
 FILTERS = {
     "efficientnet_lite0": (16, 24, 40, 112, 320),

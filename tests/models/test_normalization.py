@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from eggseg.normalization import FusedBatchNormalization, folded, fused
+from eggseg.models.normalization import FusedBatchNormalization, folded, fused
 
 
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from eggseg import packed
 from eggseg.errors import InputError
+from eggseg.models import packed
 
 
 def network(units: int = 2) -> keras.Model:

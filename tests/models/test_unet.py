@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from eggseg.model import unet
+from eggseg.models.unet import unet
 
 
 @pytest.mark.parametrize(

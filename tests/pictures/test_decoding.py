@@ -5,12 +5,12 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from formats import encoded, ramp
+from helpers.formats import encoded, ramp
 from PIL import Image, ImageFilter, ImageOps
 
-from eggseg import pictures
-from eggseg.geometry import letterbox
-from eggseg.images import decode, decode_turned
+from eggseg.pictures import pillow
+from eggseg.pictures.decoding import decode, decode_turned
+from eggseg.pictures.geometry import letterbox
 
 
 def photo(width: int = 37, height: int = 21) -> Image.Image:
@@ -48,7 +48,7 @@ def test_decode_turns_a_png_upright(tag):
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
     np.testing.assert_array_equal(decode(tf.constant(data)), expected)
     np.testing.assert_array_equal(in_map(decode, data), expected)
-    np.testing.assert_array_equal(pictures.decode(data)[0], expected)
+    np.testing.assert_array_equal(pillow.decode(data)[0], expected)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
@@ -81,7 +81,7 @@ def test_a_bmp_whose_first_row_is_the_top_is_read_so():
     data[22:26] = (-21).to_bytes(4, "little", signed=True)
     expected = np.asarray(photo())[::-1]
     np.testing.assert_array_equal(decode(tf.constant(bytes(data))), expected)
-    np.testing.assert_array_equal(pictures.decode(bytes(data))[0], expected)
+    np.testing.assert_array_equal(pillow.decode(bytes(data))[0], expected)
 
 
 def test_a_gif_whose_first_frame_is_a_part_of_it_is_refused():
@@ -89,7 +89,7 @@ def test_a_gif_whose_first_frame_is_a_part_of_it_is_refused():
     data[6:10] = (40).to_bytes(2, "little") + (30).to_bytes(2, "little")
     with pytest.raises(tf.errors.InvalidArgumentError, match="not all of it"):
         decode(tf.constant(bytes(data)))
-    assert pictures.decode(bytes(data))[0].shape == (30, 40, 3)
+    assert pillow.decode(bytes(data))[0].shape == (30, 40, 3)
 
 
 BITMAP = encoded(photo(), "BMP")

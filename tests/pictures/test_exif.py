@@ -6,12 +6,12 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
-from formats import segment, tiff
+from helpers.formats import segment, tiff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from eggseg.exif import orientation, upright
+from eggseg.pictures.exif import orientation, upright
 
 BYTES = tf.TensorSpec((), tf.string)
 in_graph = tf.function(orientation, input_signature=[BYTES])

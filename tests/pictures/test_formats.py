@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from formats import FILES, File, encoded, ramp
+from helpers.formats import FILES, File, encoded, ramp
 from PIL import Image, ImageOps
 
 import eggseg
-from eggseg import images, pictures, predict
-from eggseg.export import Segmenter
+from eggseg import predict
+from eggseg.exported.saved_model import Segmenter
+from eggseg.pictures import decoding, pillow
 
 
 def those(kind: str) -> object:
@@ -24,9 +25,9 @@ def those(kind: str) -> object:
 
 @those("in_graph")
 def test_the_graph_gives_the_pixels_that_a_file_holds(file: File) -> None:
-    eager = images.decode(tf.constant(file.data))
+    eager = decoding.decode(tf.constant(file.data))
     assert eager.dtype == tf.uint8
-    mapped = tf.data.Dataset.from_tensors(file.data).map(images.decode).get_single_element()
+    mapped = tf.data.Dataset.from_tensors(file.data).map(decoding.decode).get_single_element()
     np.testing.assert_array_equal(eager, mapped)
     assert eager.shape == file.pixels.shape
     assert np.abs(eager.numpy().astype(int) - file.pixels).mean() <= file.tolerance
@@ -34,7 +35,7 @@ def test_the_graph_gives_the_pixels_that_a_file_holds(file: File) -> None:
 
 @those("by_pillow")
 def test_pillow_gives_the_pixels_that_a_file_holds(file: File) -> None:
-    pixels, tag = pictures.decode(file.data)
+    pixels, tag = pillow.decode(file.data)
     assert (pixels.dtype, tag) == (np.uint8, 1)
     assert pixels.shape == file.pixels.shape
     assert np.abs(pixels.astype(int) - file.pixels).mean() <= file.tolerance
@@ -43,7 +44,7 @@ def test_pillow_gives_the_pixels_that_a_file_holds(file: File) -> None:
 @pytest.mark.parametrize("name", [name for name, file in FILES.items() if not file.in_graph])
 def test_the_graph_refuses_what_it_would_read_wrong(name: str) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError):
-        images.decode(tf.constant(FILES[name].data))
+        decoding.decode(tf.constant(FILES[name].data))
 
 
 TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}

@@ -9,8 +9,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eggseg import geometry
-from eggseg.geometry import letterbox, restore, restore_in_bands
+from eggseg.pictures import geometry
+from eggseg.pictures.geometry import letterbox, restore, restore_in_bands
 
 sides = st.integers(16, 512)
 thin = st.tuples(st.integers(1, 3), st.integers(1, 4001))

@@ -7,17 +7,18 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from formats import chunk, encoded, ramp, segment, tiff, with_chunks
+from helpers.formats import chunk, encoded, ramp, segment, tiff, with_chunks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from eggseg import exif, images, labelled, masks, orientation, pictures
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.pairs import Pair
+from eggseg.data import labelled, masks
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.data.pairs import Pair
+from eggseg.pictures import decoding, exif, orientation, pillow
 
 BYTES = tf.TensorSpec((), tf.string)
-decoded = tf.function(images.decode_turned, input_signature=[BYTES], autograph=False)
+decoded = tf.function(decoding.decode_turned, input_signature=[BYTES], autograph=False)
 of_jpeg = tf.function(exif.orientation, input_signature=[BYTES], autograph=False)
 
 SIZES = ((37, 21), (1, 7))
@@ -48,10 +49,10 @@ PLACES = [
 def test_graph_and_pillow_agree_for_every_tag_and_place(write, size) -> None:
     cases = list(zip(PLACES, itertools.cycle(("II", "MM", "MM", "II", "MM")), strict=False))
     files = [write(Image.fromarray(ramp(*size)), before, after, order) for (before, after, _), order in cases]
-    mapped = tf.data.Dataset.from_tensor_slices(files).map(lambda data: images.decode_turned(data))
+    mapped = tf.data.Dataset.from_tensor_slices(files).map(lambda data: decoding.decode_turned(data))
     for data, ((_, _, counts), _), (pixels, shape, tag) in zip(files, cases, mapped, strict=True):
         expected = counts if counts in range(1, 9) else 1
-        by_pillow, found = pictures.decode(data)
+        by_pillow, found = pillow.decode(data)
         assert (int(tag), found, masks.read(data, EGGS_AND_PANS).tag) == (expected, expected, expected)
         assert by_pillow.shape == (*shape, 3) == ((*size, 3) if expected >= 5 else (*size[::-1], 3))
         np.testing.assert_array_equal(pixels, by_pillow)
@@ -63,7 +64,7 @@ def test_graph_and_pillow_agree_for_every_tag_and_place(write, size) -> None:
 def test_the_graph_agrees_with_itself_eagerly(before) -> None:
     for write in (in_png, in_jpeg):
         data = tf.constant(write(Image.fromarray(ramp(5, 3)), before, 3))
-        for eager, inside in zip(images.decode_turned(data), decoded(data), strict=True):
+        for eager, inside in zip(decoding.decode_turned(data), decoded(data), strict=True):
             np.testing.assert_array_equal(eager, inside)
 
 
@@ -148,6 +149,6 @@ def test_a_png_that_the_graph_reads_is_read_alike_by_pillow_whatever_stands_besi
 
     data = with_chunks(PIXELS[mode], written(before), written(after))
     pixels, _, tag = decoded(tf.constant(data))
-    by_pillow, found = pictures.decode(data)
+    by_pillow, found = pillow.decode(data)
     np.testing.assert_array_equal(pixels, by_pillow)
     assert int(tag) == found == masks.read(data, EGGS_AND_PANS).tag

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from formats import chunk, encoded, ramp, with_chunks
+from helpers.formats import chunk, encoded, ramp, with_chunks
 from PIL import Image
 
 import eggseg
-from eggseg import pictures
-from eggseg.classes import EGGS_AND_PANS
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.data.masks import read as read_mask
 from eggseg.errors import InputError
-from eggseg.masks import read as read_mask
-from eggseg.pictures import PictureError, listed, png
+from eggseg.pictures import pillow
+from eggseg.pictures.pillow import PictureError, listed, png
 
 
 def jpeg() -> bytes:
@@ -39,17 +39,17 @@ def jpeg() -> bytes:
     ids=["empty", "text", "truncated jpeg", "truncated png", "heic", "float"],
 )
 def test_why_a_file_is_unreadable(data, reason, monkeypatch):
-    monkeypatch.setattr(pictures, "_kinds", lambda: pictures.KINDS)
+    monkeypatch.setattr(pillow, "_kinds", lambda: pillow.KINDS)
     with pytest.raises(PictureError, match=reason):
-        pictures.decode(data)
+        pillow.decode(data)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(kind):
     data = encoded(Image.new("RGB", (30, 20)), kind)
-    assert pictures.decode(data, 600)[0].shape == (20, 30, 3)
+    assert pillow.decode(data, 600)[0].shape == (20, 30, 3)
     with pytest.raises(PictureError, match=r"^is 30x20, expected at most 599 pixels \(--max_pixels\)$"):
-        pictures.decode(data, 599)
+        pillow.decode(data, 599)
 
 
 @pytest.mark.parametrize("tag", range(1, 9))
@@ -57,7 +57,7 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_header(kind):
 def test_orientation_is_applied_and_told(kind, tag):
     exif = Image.Exif()
     exif[0x0112] = tag
-    pixels, found = pictures.decode(encoded(Image.fromarray(ramp()), kind, exif=exif))
+    pixels, found = pillow.decode(encoded(Image.fromarray(ramp()), kind, exif=exif))
     assert found == tag
     assert pixels.shape == ((21, 37, 3) if tag < 5 else (37, 21, 3))
 
@@ -66,13 +66,13 @@ def test_heic_is_read_where_its_extra_is_installed():
     heif = pytest.importorskip("pillow_heif")
     heif.register_heif_opener()
     data = encoded(Image.fromarray(ramp(64, 48)), "HEIF", quality=-1, chroma=444)
-    pixels, _ = pictures.decode(data)
+    pixels, _ = pillow.decode(data)
     assert np.abs(pixels.astype(int) - ramp(64, 48)).mean() <= 2
 
 
 def test_what_is_wrong_with_a_file_begins_with_its_name(tmp_path):
-    assert pictures.fault(tmp_path / "a.png", PictureError("is empty")) == f"{tmp_path}/a.png is empty"
-    assert pictures.fault(tmp_path / "a.png", FileNotFoundError(2, "No such file")) == f"{tmp_path}/a.png: No such file"
+    assert pillow.fault(tmp_path / "a.png", PictureError("is empty")) == f"{tmp_path}/a.png is empty"
+    assert pillow.fault(tmp_path / "a.png", FileNotFoundError(2, "No such file")) == f"{tmp_path}/a.png: No such file"
 
 
 def test_pictures_are_listed_in_order_by_their_endings(tmp_path):
@@ -165,12 +165,12 @@ def test_a_name_is_one_in_whatever_form_of_unicode_it_is_stored(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "Küche/Spiegelei à la é.jpg") for form in ("NFC", "NFD"))
     assert composed != decomposed
     touched(tmp_path / decomposed)
-    assert pictures.named(tmp_path) == {composed: tmp_path / decomposed}
-    assert pictures.name_of(tmp_path / composed, tmp_path) == composed
-    assert pictures.name_of(tmp_path / os.fsdecode(b"not \xff unicode.png"), tmp_path) == "not \udcff unicode.png"
+    assert pillow.named(tmp_path) == {composed: tmp_path / decomposed}
+    assert pillow.name_of(tmp_path / composed, tmp_path) == composed
+    assert pillow.name_of(tmp_path / os.fsdecode(b"not \xff unicode.png"), tmp_path) == "not \udcff unicode.png"
     touched(tmp_path / composed)
     with pytest.raises(InputError) as error:
-        pictures.named(tmp_path)
+        pillow.named(tmp_path)
     assert "is there twice, its name in two forms of Unicode: 'Spiegelei a\\u0300 la e\\u0301.jpg'" in str(error.value)
 
 
@@ -201,14 +201,14 @@ def test_of_what_pillow_knows_nothing_but_the_documented_kinds_is_ever_tried(dat
     def refusing(kind):
         return lambda *args: asked.append(kind) or True
 
-    for kind in set(Image.OPEN) - {*pictures.KINDS, pictures.HEIF}:
+    for kind in set(Image.OPEN) - {*pillow.KINDS, pillow.HEIF}:
         monkeypatch.setitem(Image.OPEN, kind, (refusing(kind), refusing(kind)))
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.raises(PictureError, match=r"^is no picture: it begins with"):
-        pictures.decode(data)
+        pillow.decode(data)
     with pytest.raises(PictureError, match=r"^is no picture: it begins with"):
         read_mask(data, EGGS_AND_PANS)
-    with pytest.raises(PictureError, match=r"^is no picture"), pictures.opened(tmp_path / "a.jpg"):
+    with pytest.raises(PictureError, match=r"^is no picture"), pillow.opened(tmp_path / "a.jpg"):
         pass
     assert not asked
 
@@ -222,9 +222,9 @@ def test_no_part_of_the_package_lets_pillow_choose_the_kind():
 def test_a_photo_with_a_second_one_behind_it_is_read_as_phones_write_it():
     first, second = Image.fromarray(ramp()), Image.fromarray(ramp(seed=1))
     data = encoded(first, "MPO", save_all=True, append_images=[second], quality=95)
-    with pictures.opened(io.BytesIO(data)) as picture:
+    with pillow.opened(io.BytesIO(data)) as picture:
         assert picture.format == "MPO"
-    np.testing.assert_array_equal(pictures.decode(data)[0], pictures.decode(encoded(first, "JPEG", quality=95))[0])
+    np.testing.assert_array_equal(pillow.decode(data)[0], pillow.decode(encoded(first, "JPEG", quality=95))[0])
 
 
 def unsound(name: bytes, content: bytes) -> bytes:
@@ -249,9 +249,9 @@ HARMLESS = {
 def test_damage_beside_the_pixels_of_a_png_changes_nothing(extra, place, tmp_path):
     data = with_chunks(encoded(Image.fromarray(ramp()), "PNG"), **{place: extra})
     (tmp_path / "a.png").write_bytes(data)
-    with pictures.opened(tmp_path / "a.png") as picture:
+    with pillow.opened(tmp_path / "a.png") as picture:
         assert picture.size == (37, 21)
-    np.testing.assert_array_equal(pictures.decode(data)[0], ramp())
+    np.testing.assert_array_equal(pillow.decode(data)[0], ramp())
     values = np.array([[0, 128, 255]], np.uint8)
     mask = with_chunks(encoded(Image.fromarray(values).convert("RGB"), "PNG"), **{place: extra})
     np.testing.assert_array_equal(read_mask(mask, EGGS_AND_PANS).ids, [[0, 1, 2]])
@@ -264,7 +264,7 @@ def test_damage_of_what_the_pixels_need_is_told(name, reason):
     data = bytearray(encoded(Image.fromarray(ramp()), "PNG"))
     data[data.index(name) + 5] ^= 0x40
     with pytest.raises(PictureError, match=reason):
-        pictures.decode(bytes(data))
+        pillow.decode(bytes(data))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (37, 91), (37, 91, 3), (1, 7, 3)])

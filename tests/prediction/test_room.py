@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from eggseg.room import Room
+from eggseg.prediction.room import Room
 
 
 @pytest.mark.parametrize("most", [1, 10, 25])

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eggseg import export, learning, packed, predict, pretrained
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.config import Config
+from eggseg import predict, pretrained
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.exported import saved_model
+from eggseg.models import packed
+from eggseg.training import learning
+from eggseg.training.config import Config
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +50,13 @@ def test_a_photo_without_a_model_gets_a_mask(
     made = pretrained.model()
     assert list((tmp_path / "cache" / "eggseg").iterdir()) == [made]
     kept = (made / "saved_model" / "1" / "saved_model.pb").stat().st_mtime_ns
-    assert export.load(pretrained.model()).settings["image_size"] == pretrained.read()["settings"]["image_size"]
+    assert saved_model.load(pretrained.model()).settings["image_size"] == pretrained.read()["settings"]["image_size"]
     assert (made / "saved_model" / "1" / "saved_model.pb").stat().st_mtime_ns == kept, "made once"
 
 
 def test_what_was_cut_short_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(export, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(saved_model, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         pretrained.model()
     assert list((tmp_path / "eggseg").iterdir()) == []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from amazon import SERVERLESS, Container, container
+from helpers.amazon import SERVERLESS, Container, container
 
 
 @pytest.fixture(scope="module")

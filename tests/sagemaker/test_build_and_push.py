@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "sagemaker" / "build_and_push.sh"
 REGISTRY = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
 ARGS = ("--region", "eu-west-1", "--account", "111122223333", "--base", f"{REGISTRY}/base:1")

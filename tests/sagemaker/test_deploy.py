@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "sagemaker"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "sagemaker"))
 
 import deploy
 

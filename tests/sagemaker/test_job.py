@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw
+from helpers.data_sets import draw
+from helpers.toolkit import Job
 from moto.server import ThreadedMotoServer
-from toolkit import Job
 
 import eggseg
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "sagemaker"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "sagemaker"))
 
 import launch
 

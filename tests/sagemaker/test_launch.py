@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "sagemaker"))
 
 import launch  # noqa: E402
 
-from eggseg.classes import Class, ClassTable  # noqa: E402
-from eggseg.config import Config  # noqa: E402
+from eggseg.data.classes import Class, ClassTable  # noqa: E402
 from eggseg.errors import InputError  # noqa: E402
+from eggseg.training.config import Config  # noqa: E402
 
 ROLE = "arn:aws:iam::111122223333:role/SageMaker"
 
@@ -101,8 +101,8 @@ def test_metrics_are_read_from_the_lines_that_training_prints(capsys: pytest.Cap
 def test_metrics_are_read_whatever_a_class_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from eggseg.callbacks import RunRecorder
-    from eggseg.objective import IoU
+    from eggseg.training.callbacks import RunRecorder
+    from eggseg.training.objective import IoU
 
     names = ["background", "egg (boiled)", "c++", "a|b", "Ei [roh]", "[x]*", "50 % ^done$", "back\\slash", "œuf"]
     table = ClassTable(tuple(Class(name, 10 * i, (0, 0, i)) for i, name in enumerate(names)))

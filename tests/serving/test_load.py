@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from formats import chunk, encoded
+from helpers.formats import chunk, encoded
 from PIL import Image
 
 pytestmark = [

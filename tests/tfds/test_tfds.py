@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from conftest import SMALL, draw
+from helpers.data_sets import SMALL, draw
 from PIL import Image
 
-from eggseg import data, pairs, squares, train
-from eggseg.classes import EGGS_AND_PANS
+from eggseg import train
+from eggseg.data import loader, pairs, squares
+from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.errors import InputError
 from eggseg.tfds.eggs_and_pans import Builder, FolderConfig
 from eggseg.tfds.folder import write
@@ -98,7 +99,7 @@ def test_training_sees_what_it_sees_of_the_folder(folder: Path, prepared: Path, 
     for place in (folder, written):
         read = squares.read(pairs.find(place), 49, EGGS_AND_PANS)
         assert not read.faults
-        batch = data.train_batches(read, list(range(10)), batch_size=4, steps=2, seed=3, strength=1.0)
+        batch = loader.train_batches(read, list(range(10)), batch_size=4, steps=2, seed=3, strength=1.0)
         batches.append((read, next(iter(batch.as_numpy_iterator()))))
     (first, (image, ids)), (second, (image_again, ids_again)) = batches
     assert first.photos == second.photos

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from eggseg.callbacks import AveragedWeights, Pictures, RunRecorder, layers_of
-from eggseg.classes import EGGS_AND_PANS
+from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.errors import InputError
+from eggseg.training.callbacks import AveragedWeights, Pictures, RunRecorder, layers_of
 
 
 def network(width: int = 3) -> keras.Model:

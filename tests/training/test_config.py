@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from eggseg import cli
-from eggseg.config import PROFILES, Config, decisive
 from eggseg.errors import InputError
+from eggseg.training.config import PROFILES, Config, decisive
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL
+from helpers.data_sets import SMALL
 from PIL import Image
 
-from eggseg import crossvalidation, pairs, train
-from eggseg.config import Config
+from eggseg import train
+from eggseg.data import pairs
 from eggseg.errors import InputError
+from eggseg.training import cross_validation
+from eggseg.training.config import Config
 
 
 def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
@@ -44,7 +46,7 @@ def done(config: Config, miou: float, **more: object) -> None:
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[int | str]:
     """The folds whose training would begin."""
     folds: list[int | str] = []
-    monkeypatch.setattr(crossvalidation, "_train_apart", lambda config: folds.append(config.fold))
+    monkeypatch.setattr(cross_validation, "_train_apart", lambda config: folds.append(config.fold))
     return folds
 
 
@@ -77,7 +79,7 @@ def test_mean_and_spread_are_those_of_the_folds_and_the_session_stands_beside(da
     config = Config(data_dir=data_dir, output_dir=tmp_path, folds=2, resume=True)
     for fold, miou in {0: 0.5, 1: 0.7, "session": 0.1}.items():
         done(dataclasses.replace(config, fold=fold), miou)
-    crossvalidation.run(config)
+    cross_validation.run(config)
     assert not begun
     summary = json.loads((tmp_path / "folds.json").read_text())
     assert summary["mean"]["mIoU"] == pytest.approx(0.6)
@@ -95,7 +97,7 @@ def test_folds_of_several_precisions_are_told(data_dir, tmp_path, begun, capsys)
     config = Config(data_dir=data_dir, output_dir=tmp_path, folds=2, split="random", resume=True)
     done(dataclasses.replace(config, fold=0), 0.5)
     done(dataclasses.replace(config, fold=1), 0.5, precision="bfloat16")
-    crossvalidation.run(config)
+    cross_validation.run(config)
     assert not begun
     assert "trained in float32 (fold0), bfloat16 (fold1)" in capsys.readouterr().out
 
@@ -105,11 +107,11 @@ def test_the_folds_that_are_left_are_trained_and_one_that_fails_stops_the_rest(d
     done(dataclasses.replace(config, fold=1), 0.5)
     trained = []
     with monkeypatch.context() as patched:
-        patched.setattr(crossvalidation, "_train_apart", lambda config: trained.append(config.fold))
-        crossvalidation.run(config)
+        patched.setattr(cross_validation, "_train_apart", lambda config: trained.append(config.fold))
+        cross_validation.run(config)
     assert trained == [0, 2, "session"]
     with pytest.raises(InputError, match="fold0 was not trained"):
-        crossvalidation.run(dataclasses.replace(config, output_dir=tmp_path / "new", data_dir=tmp_path / "gone"))
+        cross_validation.run(dataclasses.replace(config, output_dir=tmp_path / "new", data_dir=tmp_path / "gone"))
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "config.json"])
@@ -122,14 +124,14 @@ def test_a_damaged_fold_is_an_error_that_names_the_file(data_dir, tmp_path, name
     with pytest.raises(
         InputError, match=rf"^\S+/fold1/{name} (is damaged or of another kind|cannot be read as JSON): "
     ):
-        crossvalidation._tell(config)
+        cross_validation._tell(config)
 
 
 @pytest.mark.parametrize("changed", [{"folds": 5}, {"epochs": 3}, {"seed": 1}, {"split_seed": 1}])
 def test_a_fold_of_other_settings_is_not_done(data_dir, tmp_path, begun, changed):
     config = Config(data_dir=data_dir, output_dir=tmp_path, folds=3, resume=True)
     done(dataclasses.replace(config, fold=0), 0.5)
-    crossvalidation.run(dataclasses.replace(config, **changed))
+    cross_validation.run(dataclasses.replace(config, **changed))
     assert 0 in begun
 
 
@@ -148,10 +150,10 @@ def test_a_fold_of_other_data_is_not_done(data_dir, tmp_path, begun, change, cap
     config = Config(data_dir=mine, output_dir=tmp_path / "run", folds=2, split="random", resume=True)
     for fold in (0, 1):
         done(dataclasses.replace(config, fold=fold), 0.5)
-    crossvalidation.run(config)
+    cross_validation.run(config)
     assert not begun
     change(mine)
-    crossvalidation.run(config)
+    cross_validation.run(config)
     assert begun == [0, 1]
 
 
@@ -161,7 +163,7 @@ def test_a_photo_that_cannot_be_used_was_seen_too(data_dir, tmp_path, begun):
     more = {"left_out": ["photo_3.png"], "sessions": {pair.name: "a" for pair in used}}
     for fold in (0, 1):
         done(dataclasses.replace(config, fold=fold), 0.5, **more, fingerprint=pairs.fingerprint(used))
-    crossvalidation.run(config)
+    cross_validation.run(config)
     assert not begun
 
 
@@ -173,10 +175,10 @@ def test_photos_of_one_camera_are_cross_validated_without_a_session(data_dir, tm
         trained.append(one.fold)
         done(one, 0.5, no_session="3 photos cannot be split by session")
 
-    monkeypatch.setattr(crossvalidation, "_train_apart", train_apart)
-    crossvalidation.run(config)
+    monkeypatch.setattr(cross_validation, "_train_apart", train_apart)
+    cross_validation.run(config)
     assert trained == [0, 1]
-    crossvalidation.run(dataclasses.replace(config, resume=True))
+    cross_validation.run(dataclasses.replace(config, resume=True))
     shown = capsys.readouterr().out
     assert shown.count("no camera session is held out: 3 photos cannot be split by session") == 2
     assert "to do" not in shown
@@ -200,7 +202,7 @@ def test_a_run_says_whether_a_camera_session_could_be_held_out(data_dir, tmp_pat
 
 def test_no_fold_chooses_the_epoch_it_is_measured_on():
     with pytest.raises(InputError, match="--keep best lets a fold choose"):
-        crossvalidation.run(Config(folds=3, keep="best"))
+        cross_validation.run(Config(folds=3, keep="best"))
 
 
 def test_a_fold_that_lacks_a_class_is_an_error(tmp_path, capsys, data_dir):

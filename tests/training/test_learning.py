@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from eggseg import encoders, learning
-from eggseg.classes import EGGS_AND_PANS
-from eggseg.config import Config
-from eggseg.learning import EncoderAdamW, WarmupCosine
+from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.models import encoders
+from eggseg.training import learning
+from eggseg.training.config import Config
+from eggseg.training.learning import EncoderAdamW, WarmupCosine
 
 SMALL = Config(image_size=64, base_filters=2, depth=2, precision="float32", encoder="plain")
 

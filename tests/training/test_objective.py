@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from eggseg import metrics
-from eggseg.classes import EGGS_AND_PANS, VOID
-from eggseg.objective import IoU, KnownPixelCrossentropy
+from eggseg.data.classes import EGGS_AND_PANS, VOID
+from eggseg.evaluation import metrics
+from eggseg.training.objective import IoU, KnownPixelCrossentropy
 
 
 def batch(photos: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

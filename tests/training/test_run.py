@@ -17,12 +17,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import SMALL, draw
+from helpers.data_sets import SMALL, draw
 from PIL import Image
 
-from eggseg import callbacks, export, learning, shares, train
+from eggseg import train
 from eggseg.errors import InputError
-from eggseg.model import unet
+from eggseg.exported import saved_model
+from eggseg.models.unet import unet
+from eggseg.training import callbacks, learning, sharding
 
 
 def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
@@ -42,7 +44,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 def test_a_model_that_was_loaded_before_changes_nothing(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
     for precision in ("float32", "bfloat16"):
-        export.load(run_dir, precision)
+        saved_model.load(run_dir, precision)
         assert train.main(command(data_dir, tmp_path / precision, "--epochs", "1")) == 0
     assert_same_weights(tmp_path / "float32", tmp_path / "bfloat16")
 
@@ -225,7 +227,7 @@ def test_settings_that_cannot_work_are_told_before_photos_are_read(
     more: list[str],
     message: str,
 ) -> None:
-    monkeypatch.setattr(shares, "read", lambda *_: pytest.fail("photos were read"))
+    monkeypatch.setattr(sharding, "read", lambda *_: pytest.fail("photos were read"))
     (tmp_path / "file").write_text("")
     places = {"TMP": str(tmp_path), "RUN": str(run_dir)}
     given = [functools.reduce(lambda text, name: text.replace(name, places[name]), places, arg) for arg in more]

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from eggseg import encoders
-from eggseg.model import unet
+from eggseg.models import encoders
+from eggseg.models.unet import unet
 
 torch = pytest.importorskip("torch", reason="NO PYTORCH: pip install -r benchmarks/requirements.txt")
 

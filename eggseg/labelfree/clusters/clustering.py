@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 from rich.progress import track
 
-from eggseg import geometry, labelled
-from eggseg.classes import VOID
-from eggseg.labelfree import features, naming, smoothing
-from eggseg.labelfree.clusters import Clusters, fit
+from eggseg.data import labelled
+from eggseg.data.classes import VOID
+from eggseg.labelfree.clusters import features, naming, smoothing
+from eggseg.labelfree.clusters.centers import Clusters, fit
+from eggseg.pictures import geometry
 
 if TYPE_CHECKING:
     from eggseg.labelfree.kmeans import Settings

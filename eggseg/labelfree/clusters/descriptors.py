@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from eggseg.labelfree.proposals import FRAME
+from eggseg.labelfree.clusters.proposals import FRAME
 
 WEIGHTS = {"seen": 4.0, "color": 1.0, "spread": 0.5, "contrast": 2.0, "shape": 1.0}
 """What the parts of a descriptor count."""

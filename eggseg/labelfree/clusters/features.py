@@ -11,14 +11,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import encoders, learning
-from eggseg.callbacks import AVERAGED
-from eggseg.classes import ClassTable
-from eggseg.config import CONFIG, NETWORK, Config
+from eggseg.data.classes import ClassTable
 from eggseg.errors import InputError
 from eggseg.files import parsing, read_json
-from eggseg.labelfree import weights as weights_of_sam
-from eggseg.labelfree.segment_anything import SegmentAnything
+from eggseg.labelfree.clusters import weights as weights_of_sam
+from eggseg.labelfree.clusters.segment_anything import SegmentAnything
+from eggseg.models import encoders
+from eggseg.training import learning
+from eggseg.training.callbacks import AVERAGED
+from eggseg.training.config import CONFIG, NETWORK, Config
 
 Features = Callable[[np.ndarray], np.ndarray]
 """From a square (size, size, 3) uint8 to (grid, grid, d) float32."""

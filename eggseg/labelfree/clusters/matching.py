@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eggseg import metrics
-from eggseg.classes import ClassTable
+from eggseg.data.classes import ClassTable
 from eggseg.errors import InputError, missing_extra
+from eggseg.evaluation import metrics
 
 
 def counts(clusters: np.ndarray, truth: np.ndarray, number: int, classes: int) -> np.ndarray:

@@ -10,16 +10,18 @@ from typing import Any, Protocol
 import numpy as np
 from rich.progress import track
 
-from eggseg import labelled, metrics, pairs, pictures, plots
-from eggseg.callbacks import AVERAGED
-from eggseg.classes import EGGS_AND_PANS, ClassTable
-from eggseg.config import CONFIG
+from eggseg.data import labelled, pairs
+from eggseg.data.classes import EGGS_AND_PANS, ClassTable
+from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
+from eggseg.evaluation import metrics, plots
 from eggseg.files import digest, link, read_json, write_bytes, write_json
-from eggseg.labelfree import matching
-from eggseg.labelfree.clusters import Clusters
-from eggseg.labelfree.settings import Settings
-from eggseg.pairs import Pair
+from eggseg.labelfree.clusters import matching
+from eggseg.labelfree.clusters.centers import Clusters
+from eggseg.labelfree.clusters.settings import Settings
+from eggseg.pictures import pillow
+from eggseg.training.callbacks import AVERAGED
+from eggseg.training.config import CONFIG
 
 MODEL, RECORD = "clusters.npz", CONFIG
 """In the output folder: the fitted clusters, and the settings that they and the rest were made with."""
@@ -64,7 +66,7 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
     for name, path in track(found.items(), "painting clusters"):
         target = output / "clusters" / f"{name}.png"
         if not target.exists():
-            write_bytes(target, pictures.png(method.paint(path, model)))
+            write_bytes(target, pillow.png(method.paint(path, model)))
     _draw(output, found, number)
     print(f"the clusters of {len(found)} photos are in {output / 'clusters'}, some of them in {output}/clusters.png")
 
@@ -131,11 +133,11 @@ def photos(folder: Path, apart: Path | None = None) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{folder} is not there: expected a folder of photos, or one with images/")
     images = _images(folder)
-    found = pictures.named(images)
+    found = pillow.named(images)
     if apart and not images.resolve().is_relative_to(apart.resolve()):
         found = {name: path for name, path in found.items() if not path.resolve().is_relative_to(apart.resolve())}
     if not found:
-        raise InputError(f"{images} holds no photo: expected files that end in {', '.join(pictures.SUFFIXES)}")
+        raise InputError(f"{images} holds no photo: expected files that end in {', '.join(pillow.SUFFIXES)}")
     return found
 
 
@@ -145,7 +147,7 @@ def _images(folder: Path) -> Path:
 
 def _read(path: Path) -> np.ndarray:
     """The clusters of a photo, (h, w) uint8."""
-    with pictures.opened(path, pictures.MOST_PIXELS) as picture:
+    with pillow.opened(path, pillow.MOST_PIXELS) as picture:
         return np.array(picture)
 
 
@@ -171,7 +173,7 @@ def _write_masks(output: Path, found: Mapping[str, Path], classes_of: np.ndarray
     """Write OUTPUT/masks from OUTPUT/clusters, and OUTPUT/images: the photos, for whoever learns from them."""
     for name, path in track(found.items(), "writing masks"):
         ids = classes_of[_read(output / "clusters" / f"{name}.png")]
-        write_bytes(output / "masks" / f"{name}.png", pictures.png(classes.paint(ids)))
+        write_bytes(output / "masks" / f"{name}.png", pillow.png(classes.paint(ids)))
         link(path, output / "images" / name)
 
 

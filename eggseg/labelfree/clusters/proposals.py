@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from eggseg.labelfree.segment_anything import MASK, SegmentAnything
+from eggseg.labelfree.clusters.segment_anything import MASK, SegmentAnything
 
 FRAME = 512
 """Side of the frame, pixels: that of the decoder's masks in crops of half the photo's side."""

@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from eggseg import geometry, labelled
+from eggseg.data import labelled
 from eggseg.files import digest, write_bytes
-from eggseg.labelfree import features, naming, weights
-from eggseg.labelfree.clusters import Clusters, fit
-from eggseg.labelfree.descriptors import describe
-from eggseg.labelfree.proposals import FRAME, Search, cut, propose, regions
-from eggseg.labelfree.segment_anything import SegmentAnything
+from eggseg.labelfree.clusters import features, naming, weights
+from eggseg.labelfree.clusters.centers import Clusters, fit
+from eggseg.labelfree.clusters.descriptors import describe
+from eggseg.labelfree.clusters.proposals import FRAME, Search, cut, propose, regions
+from eggseg.labelfree.clusters.segment_anything import SegmentAnything
+from eggseg.pictures import geometry
 
 if TYPE_CHECKING:
     from eggseg.labelfree.sam import Settings

@@ -9,11 +9,11 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from eggseg.classes import VOID
-from eggseg.hardware import Precision
-from eggseg.labelfree.learner import SemiSupervisedModel
-from eggseg.labelfree.views import Views
-from eggseg.model import precision
+from eggseg.data.classes import VOID
+from eggseg.devices.hardware import Precision
+from eggseg.labelfree.fewmasks.learner import SemiSupervisedModel
+from eggseg.labelfree.fewmasks.views import Views
+from eggseg.models.unet import precision
 
 ADVERSARIAL = 0.01, 0.001
 """What it counts to be taken for true, on photos with masks and on photos without."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from eggseg.classes import VOID
-from eggseg.labelfree.learner import SemiSupervisedModel
-from eggseg.labelfree.views import Views
+from eggseg.data.classes import VOID
+from eggseg.labelfree.fewmasks.learner import SemiSupervisedModel
+from eggseg.labelfree.fewmasks.views import Views
 
 
 class FixMatch(SemiSupervisedModel):

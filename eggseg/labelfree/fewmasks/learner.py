@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from eggseg.classes import VOID
-from eggseg.objective import KnownPixelCrossentropy
+from eggseg.data.classes import VOID
+from eggseg.training.objective import KnownPixelCrossentropy
 
 
 class SemiSupervisedModel(keras.Model):

@@ -15,16 +15,22 @@ import numpy as np
 import tensorflow as tf
 from rich.progress import track
 
-from eggseg import export, geometry, labelled, learning, predict, training
-from eggseg.callbacks import AVERAGED
-from eggseg.classes import VOID, ClassTable
-from eggseg.config import Config
+from eggseg import predict
+from eggseg.data import labelled
+from eggseg.data.classes import VOID, ClassTable
+from eggseg.data.squares import Squares
 from eggseg.errors import InputError
+from eggseg.exported import saved_model
 from eggseg.files import digest, link, read_json, write_json
-from eggseg.labelfree import naming, views
-from eggseg.labelfree.adversarial import Adversarial, Judge
-from eggseg.labelfree.fixmatch import FixMatch
-from eggseg.squares import Squares
+from eggseg.labelfree.clusters import naming
+from eggseg.labelfree.fewmasks import views
+from eggseg.labelfree.fewmasks.adversarial import Adversarial, Judge
+from eggseg.labelfree.fewmasks.fixmatch import FixMatch
+from eggseg.pictures import geometry
+from eggseg.training import learning
+from eggseg.training.callbacks import AVERAGED
+from eggseg.training.config import Config
+from eggseg.training.run import train
 
 if TYPE_CHECKING:
     from eggseg.labelfree.gan import Settings
@@ -36,7 +42,7 @@ MODEL = "model.json"
 def run(settings: Settings) -> int:
     """Train, export, measure; then write the masks of the photos of `unlabeled_dir`."""
     photos = naming.photos(settings.unlabeled_dir) if settings.unlabeled_dir else {}
-    training.run(settings, SemiSupervised(settings, _strangers(photos, settings.data_dir)))
+    train(settings, SemiSupervised(settings, _strangers(photos, settings.data_dir)))
     return _write_masks(settings, photos) if photos else 0
 
 
@@ -133,7 +139,7 @@ def _write_masks(settings: Settings, photos: Mapping[str, Path]) -> int:
     left = {name: path for name, path in photos.items() if not (folder / "images" / name).exists()}
     how = predict.Settings((), settings.run_dir, folder, confidence=True)
     failed = 0
-    rows = predict.predict(export.load(settings.run_dir), left, how)
+    rows = predict.predict(saved_model.load(settings.run_dir), left, how)
     for (name, path), row in zip(left.items(), track(rows, "writing masks", len(left)), strict=True):
         if isinstance(row, str):
             print(f"error: {row}", file=sys.stderr)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from eggseg import augment, data
-from eggseg.pipelines import ENDLESS, untuned
+from eggseg.data import augment, loader
+from eggseg.devices.pipelines import ENDLESS, untuned
 
 COVER = (0.25, 0.6)
 """Sides of the box that another photo covers, as shares of the square's side."""
@@ -46,7 +46,7 @@ def batches(
 ) -> tf.data.Dataset:
     """Endless batches of `Views` of photos, each of which gives its (size, size, 4) uint8 square.
 
-    In step with those of `data.train_batches`, and as reproducible.
+    In step with those of `loader.train_batches`, and as reproducible.
     """
 
     def viewed(place: tf.Tensor, dice: tf.Tensor) -> Views:
@@ -61,7 +61,7 @@ def batches(
         )
         return Views(image, ids, augment.apply_to_image(light, square[..., :3]), _box(dice, size))
 
-    order = data.order(range(len(photos)), count=steps * batch_size, seed=seed + OTHERS, first_epoch=first_epoch)
+    order = loader.order(range(len(photos)), count=steps * batch_size, seed=seed + OTHERS, first_epoch=first_epoch)
     views = order.map(viewed, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
     return views.prefetch(tf.data.AUTOTUNE).apply(ENDLESS).apply(untuned)
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from eggseg import labelled, masks, pairs
-from eggseg.classes import EGGS_AND_PANS, ClassTable
+from eggseg.data import labelled, masks, pairs
+from eggseg.data.classes import EGGS_AND_PANS, ClassTable
+from eggseg.data.pairs import Pair
+from eggseg.data.split import Photo, sessions, split
 from eggseg.errors import InputError
-from eggseg.pairs import Pair
-from eggseg.pictures import PictureError, fault
-from eggseg.split import Photo, sessions, split
+from eggseg.pictures.pillow import PictureError, fault
 
 HELD_OUT, SEED = 0.2, 0
 """Share of the photos in the split `validation`, and the seed that chooses its sessions."""

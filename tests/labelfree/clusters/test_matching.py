@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from eggseg.classes import EGGS_AND_PANS, VOID
+from eggseg.data.classes import EGGS_AND_PANS, VOID
 from eggseg.errors import InputError
-from eggseg.labelfree import matching
+from eggseg.labelfree.clusters import matching
 
 
 def test_counts_leave_void_out():

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from eggseg.errors import InputError
-from eggseg.labelfree import weights
-from eggseg.labelfree.segment_anything import MASK, SegmentAnything
+from eggseg.labelfree.clusters import weights
+from eggseg.labelfree.clusters.segment_anything import MASK, SegmentAnything
 
 
 def pretend_npm(folder: Path, script: str) -> None:

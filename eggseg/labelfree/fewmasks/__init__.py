@@ -1,0 +1,1 @@
+"""Learning from photos of which few have masks."""
