@@ -28,9 +28,10 @@ from pathlib import Path
 from machine import WANTED, in_turns, table
 from PIL import Image
 
-from eggseg import predict
 from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.pictures.pillow import listed
+from eggseg.prediction import writing
+from eggseg.prediction.settings import Settings
 
 Predict = Callable[[list[Path]], None]
 
@@ -50,10 +51,10 @@ def eggseg_predict(folder: Path) -> Predict:
     from eggseg.exported.saved_model import load
 
     segmenter = load(folder / "saved_model")
-    settings = predict.Settings((), folder, folder / "eggseg", overwrite=True)
+    settings = Settings((), folder, folder / "eggseg", overwrite=True)
 
     def run(photos: list[Path]) -> None:
-        for row in predict.predict(segmenter, {path.name: path for path in photos}, settings):
+        for row in writing.write(segmenter, {path.name: path for path in photos}, settings):
             if isinstance(row, str):
                 raise RuntimeError(row)
 

@@ -19,7 +19,7 @@ from eggseg import predict
 from eggseg.errors import InputError
 from eggseg.exported import saved_model
 from eggseg.exported.saved_model import Segmenter
-from eggseg.prediction import inputs
+from eggseg.prediction import inputs, writing
 
 
 def photo(path: Path, size: tuple[int, int] = (31, 47)) -> Path:
@@ -183,7 +183,7 @@ def test_an_interruption_leaves_the_photos_that_have_not_begun(
         time.sleep(0.05)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(predict, "_predict_one", interrupted)
+    monkeypatch.setattr(writing, "_predict_one", interrupted)
     assert predict.main(args(run_dir, tmp_path / "out", tmp_path / "in")) == 130
     assert capsys.readouterr().err.endswith("stopped\n")
     assert len(begun) < 20
@@ -268,7 +268,7 @@ def test_what_an_interruption_left_is_done_by_resume(
         return one(segmenter, name, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "_predict_one", interrupted)
+        patch.setattr(writing, "_predict_one", interrupted)
         assert predict.main(given) == 130
     assert [row["file"] for row in rows(out)] == ["0.png", "1.png", "2.png"]
     capsys.readouterr()
@@ -390,7 +390,7 @@ def test_a_full_disk_ends_the_call_with_the_summary_of_what_is_done(
         write(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "write_bytes", full)
+        patch.setattr(writing, "write_bytes", full)
         assert predict.main(given) == 2
     assert capsys.readouterr().err == (
         f"error: {out / 'masks' / 'c.png.png'}: No space left on device; 2 photos are done, and --resume goes on\n"
@@ -440,8 +440,8 @@ def test_the_photos_under_way_are_bounded_by_their_pixels(
         return "not done"
 
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(predict, "MOST_BYTES", most)
-    monkeypatch.setattr(predict, "_predict_one", slowly)
+    monkeypatch.setattr(writing, "MOST_BYTES", most)
+    monkeypatch.setattr(writing, "_predict_one", slowly)
     assert predict.main(args(run_dir, tmp_path / "out", tmp_path / "in")) == 1
     assert len(peaks) == 8
     assert max(peaks) <= together

@@ -12,7 +12,7 @@ from PIL import Image
 
 from eggseg import synthetic
 from eggseg.data.classes import EGGS_AND_PANS, VOID
-from eggseg.kitchen import scenes
+from eggseg.kitchen import scene_folder, scenes
 
 SMALL = (160, 120)
 
@@ -123,7 +123,7 @@ def test_files_are_pairs_and_a_prefix(folder: Path, tmp_path: Path) -> None:
     assert len(images) == 12
     assert synthetic.main([str(tmp_path / "few"), "--count", "3", "--seed", "5"]) == 0
     for path in (tmp_path / "few").rglob("*.*"):
-        if path.name != synthetic.RECORD:
+        if path.name != scene_folder.RECORD:
             assert path.read_bytes() == (folder / path.relative_to(tmp_path / "few")).read_bytes()
 
 
@@ -131,7 +131,7 @@ def test_a_second_run_draws_only_what_is_missing(folder: Path, capsys: pytest.Ca
     gone = folder / "masks" / scenes.frame(5, 2).name
     data = gone.read_bytes()
     gone.unlink()
-    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.*") if p.name != synthetic.RECORD}
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.*") if p.name != scene_folder.RECORD}
     assert synthetic.main([str(folder), "--count", "12", "--seed", "5"]) == 0
     assert "1 scenes drawn, 11 were there" in capsys.readouterr().out
     assert gone.read_bytes() == data
@@ -139,7 +139,7 @@ def test_a_second_run_draws_only_what_is_missing(folder: Path, capsys: pytest.Ca
     twin = folder / "images" / gone.name
     assert all(p.stat().st_mtime_ns == then for p, then in before.items() if p != twin)
     record = {"version": scenes.VERSION, "seed": 5, "run_length": 0, "count": 12}
-    assert json.loads((folder / synthetic.RECORD).read_text()) == record
+    assert json.loads((folder / scene_folder.RECORD).read_text()) == record
 
 
 def test_overwriting_leaves_nothing_of_the_run_before(tmp_path: Path) -> None:
@@ -178,9 +178,9 @@ def test_numbers_out_of_range_are_refused(flags: list[str], tmp_path: Path, caps
 
 
 def test_several_processes_draw_the_same(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthetic, "FEW", 2)
+    monkeypatch.setattr(scene_folder, "FEW", 2)
     assert synthetic.main([str(tmp_path / "few"), "--count", "5", "--seed", "5"]) == 0
-    paths = [path for path in (tmp_path / "few").rglob("*.*") if path.name != synthetic.RECORD]
+    paths = [path for path in (tmp_path / "few").rglob("*.*") if path.name != scene_folder.RECORD]
     assert len(paths) == 10
     for path in paths:
         assert path.read_bytes() == (folder / path.relative_to(tmp_path / "few")).read_bytes()
@@ -195,7 +195,7 @@ def test_a_run_of_one_makes_each_scene_a_place_of_its_own() -> None:
 def test_scenes_of_an_earlier_version_can_be_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = [str(tmp_path / "out"), "--count", "2"]
     assert synthetic.main(command) == 0
-    record = tmp_path / "out" / synthetic.RECORD
+    record = tmp_path / "out" / scene_folder.RECORD
     record.write_text(record.read_text().replace(f'"version": {scenes.VERSION}', '"version": 1'))
     for folder in ("images", "masks"):
         (tmp_path / "out" / folder / "of_old.png").write_bytes(b"")

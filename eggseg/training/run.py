@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from eggseg import __version__, cli, synthetic
+from eggseg import __version__, cli
 from eggseg.data import findings, loader, pairs, pseudo
 from eggseg.data.classes import EGGS_AND_PANS, ClassTable
 from eggseg.data.findings import Finding
@@ -30,7 +30,7 @@ from eggseg.errors import InputError
 from eggseg.evaluation import plots, scoring
 from eggseg.exported import saved_model
 from eggseg.files import parsing, write_bytes, write_json
-from eggseg.kitchen import endless
+from eggseg.kitchen import endless, scene_folder
 from eggseg.training import learning, run_folder, sharding
 from eggseg.training.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.training.config import CONFIG, METRICS, Config, decisive
@@ -167,8 +167,10 @@ def _data(config: Config, folder: Path) -> Path:
     if config.scenes:
         # To validate on: of another seed than those that are trained on.
         again = config.overwrite and not config.resume
-        drawn = synthetic.Settings(folder / "scenes", VALIDATION_SCENES, config.seed + 1, run_length=1, overwrite=again)
-        synthetic.write(drawn)
+        drawn = scene_folder.Settings(
+            folder / "scenes", VALIDATION_SCENES, config.seed + 1, run_length=1, overwrite=again
+        )
+        scene_folder.write(drawn)
         return drawn.out
     return config.data_dir
 

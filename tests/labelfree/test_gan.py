@@ -21,6 +21,7 @@ from eggseg.labelfree.fewmasks import semisupervised, views
 from eggseg.labelfree.fewmasks.adversarial import Adversarial, Judge
 from eggseg.labelfree.fewmasks.fixmatch import FixMatch
 from eggseg.labelfree.fewmasks.learner import share
+from eggseg.labelfree.fewmasks.settings import Settings
 from eggseg.training.objective import KnownPixelCrossentropy
 
 METHODS = ("gan", "fixmatch")
@@ -237,13 +238,13 @@ def test_the_share_of_what_is_trusted():
 
 
 def test_the_method_that_gains_is_the_one_that_is_not_asked_for():
-    assert gan.Settings(labelled_photos=5).method == "fixmatch"
+    assert Settings(labelled_photos=5).method == "fixmatch"
 
 
 def judge_of_a_run(size: int, steps: int) -> Judge:
     """The judge of a run of so many steps in all."""
     small = {"encoder": "plain", "base_filters": 4, "depth": 2, "image_size": size, "precision": "float32"}
-    settings = gan.Settings(labelled_photos=5, method="gan", epochs=1, **small)
+    settings = Settings(labelled_photos=5, method="gan", epochs=1, **small)
     keras.utils.set_random_seed(0)
     return semisupervised.SemiSupervised(settings, {}).learner(settings, EGGS_AND_PANS, steps).judge
 

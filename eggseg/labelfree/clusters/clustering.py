@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -14,16 +13,14 @@ from eggseg.data import labelled
 from eggseg.data.classes import VOID
 from eggseg.labelfree.clusters import features, naming, smoothing
 from eggseg.labelfree.clusters.centers import Clusters, fit
+from eggseg.labelfree.clusters.settings import OfPixels
 from eggseg.pictures import geometry
-
-if TYPE_CHECKING:
-    from eggseg.labelfree.kmeans import Settings
 
 DECISIVE = ("features", "encoder_weights", "size", "position", "texture", "components", "smooth")
 """Settings under which clusters are others."""
 
 
-def run(settings: Settings) -> int:
+def run(settings: OfPixels) -> int:
     """Clusters, masks and figures of a folder."""
     return naming.run(settings, DECISIVE, Pixels(settings))
 
@@ -31,7 +28,7 @@ def run(settings: Settings) -> int:
 class Pixels:
     """A `naming.Method` whose clusters are of single pixels."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: OfPixels) -> None:
         self.settings = settings
         if settings.features == "pixels":
             self.see: features.Features = features.pixels

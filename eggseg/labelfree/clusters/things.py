@@ -6,7 +6,6 @@ import functools
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,10 +18,8 @@ from eggseg.labelfree.clusters.centers import Clusters, fit
 from eggseg.labelfree.clusters.descriptors import describe
 from eggseg.labelfree.clusters.proposals import FRAME, Search, cut, propose, regions
 from eggseg.labelfree.clusters.segment_anything import SegmentAnything
+from eggseg.labelfree.clusters.settings import OfThings
 from eggseg.pictures import geometry
-
-if TYPE_CHECKING:
-    from eggseg.labelfree.sam import Settings
 
 DECISIVE = ("features", "encoder_weights", "encoder", "decoder", "points", "crops", "crop_points")
 """Settings under which clusters are others."""
@@ -34,7 +31,7 @@ COMPONENTS = 24
 """Principal components of the descriptors that are clustered."""
 
 
-def run(settings: Settings) -> int:
+def run(settings: OfThings) -> int:
     """Clusters, masks and figures of a folder."""
     return naming.run(settings, DECISIVE, Finder(settings))
 
@@ -45,7 +42,7 @@ class Finder:
     What the encoder saw, and what was found, is kept in OUTPUT/cache by the photo's bytes.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: OfThings) -> None:
         self.settings = settings
         self.search = Search(points=settings.points, crops=settings.crops, crop_points=settings.crop_points)
         self.see: features.Features | None = None

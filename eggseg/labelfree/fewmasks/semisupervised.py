@@ -8,14 +8,13 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from rich.progress import track
 
-from eggseg import predict
 from eggseg.data import labelled
 from eggseg.data.classes import VOID, ClassTable
 from eggseg.data.squares import Squares
@@ -26,14 +25,14 @@ from eggseg.labelfree.clusters import naming
 from eggseg.labelfree.fewmasks import views
 from eggseg.labelfree.fewmasks.adversarial import Adversarial, Judge
 from eggseg.labelfree.fewmasks.fixmatch import FixMatch
+from eggseg.labelfree.fewmasks.settings import Settings
 from eggseg.pictures import geometry
+from eggseg.prediction import writing
+from eggseg.prediction.settings import Settings as PredictSettings
 from eggseg.training import learning
 from eggseg.training.callbacks import AVERAGED
 from eggseg.training.config import Config
 from eggseg.training.run import train
-
-if TYPE_CHECKING:
-    from eggseg.labelfree.gan import Settings
 
 MODEL = "model.json"
 """In RUN/pseudo: which model made the masks."""
@@ -137,9 +136,9 @@ def _write_masks(settings: Settings, photos: Mapping[str, Path]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         write_json(folder / MODEL, of)
     left = {name: path for name, path in photos.items() if not (folder / "images" / name).exists()}
-    how = predict.Settings((), settings.run_dir, folder, confidence=True)
+    how = PredictSettings((), settings.run_dir, folder, confidence=True)
     failed = 0
-    rows = predict.predict(saved_model.load(settings.run_dir), left, how)
+    rows = writing.write(saved_model.load(settings.run_dir), left, how)
     for (name, path), row in zip(left.items(), track(rows, "writing masks", len(left)), strict=True):
         if isinstance(row, str):
             print(f"error: {row}", file=sys.stderr)

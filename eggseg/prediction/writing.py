@@ -1,0 +1,132 @@
+"""The outputs of photos: masks, and what else is asked for, several photos at a time."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import time
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eggseg.files import write_bytes, write_json
+from eggseg.pictures.pillow import PictureError, TooLarge, fault, opened, png
+from eggseg.prediction.room import Room
+from eggseg.prediction.settings import Settings
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from eggseg.data.classes import ClassTable
+    from eggseg.exported.saved_model import Segmenter
+
+MOST_AT_A_TIME = 4
+"""Photos that are worked on at once, where there are as many cores."""
+
+BYTES_A_PIXEL, WITH_OVERLAY, WITH_PROBABILITIES = 8, 16, 44
+"""Memory that a photo takes, for each of its pixels: with its mask alone, with an overlay, and with probabilities,
+which confidence and objects take too. Measured: 7, 14 and 42, at 50 megapixels."""
+
+MOST_BYTES = 1 << 30
+"""Memory of the photos that are worked on at once: four of 12 megapixels, two of 50. A larger one goes alone."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors after which no further file can be written."""
+
+
+def write(
+    segmenter: Segmenter, photos: Mapping[str, Path], settings: Settings
+) -> Generator[dict[str, Any] | str, None, None]:
+    """Write the outputs of named photos, several at a time; in order, each one's row of the summary or what is wrong.
+
+    Each thread takes a photo all the way, so that one is decoded or written while another is in the network. What is
+    in memory at a time is bounded by the threads and by MOST_BYTES: nothing but rows waits for its turn. `OSError`
+    where the disk is full; what was done before has been returned.
+    """
+    room = Room(MOST_BYTES)
+
+    def one(name: str) -> dict[str, Any] | str:
+        try:
+            size = _bytes(photos[name], segmenter.max_pixels, settings)
+        except TooLarge as error:
+            return fault(photos[name], error)
+        with room.taken(size):
+            return _predict_one(segmenter, name, photos[name], settings)
+
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_AT_A_TIME))
+    try:
+        yield from pool.map(one, photos)
+    finally:
+        # Where something ends this early, the photos that have not begun are left.
+        pool.shutdown(cancel_futures=True)
+
+
+def _bytes(path: Path, max_pixels: int, settings: Settings) -> int:
+    """Memory that the photo will take, by what its header says; all there is where that cannot be read, `TooLarge` for
+    a photo of more than `max_pixels`."""
+    each = WITH_OVERLAY if settings.overlay else BYTES_A_PIXEL
+    try:
+        with opened(path, max_pixels) as picture:
+            return picture.width * picture.height * (WITH_PROBABILITIES if settings.needs_probabilities else each)
+    except TooLarge:
+        raise
+    except (PictureError, OSError):
+        return MOST_BYTES
+
+
+def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings) -> dict[str, Any] | str:
+    """Write all outputs of one photo; its row of the summary, or why it cannot be read or they cannot be written."""
+    start = time.perf_counter()
+    try:
+        frame = segmenter.decode_to_tensor(path.read_bytes())
+    except (PictureError, OSError) as error:
+        return fault(path, error)
+    if settings.needs_probabilities:
+        ids, probabilities = segmenter(frame)
+    else:
+        ids, probabilities = segmenter.class_ids(frame), None
+    try:
+        _write(segmenter.classes, frame, ids, probabilities, settings, settings.outputs(name))
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        return fault(Path(error.filename or path), error)
+    return _row(name, ids, segmenter) | {"seconds": round(time.perf_counter() - start, 4)}
+
+
+def _write(
+    classes: ClassTable,
+    frame: tf.Tensor,
+    ids: np.ndarray,
+    probabilities: np.ndarray | None,
+    settings: Settings,
+    files: Mapping[str, Path],
+) -> None:
+    from eggseg.evaluation import objects
+    from eggseg.evaluation.overlays import overlay
+
+    write_bytes(files["masks"], png(classes.paint(ids)))
+    if settings.overlay:
+        write_bytes(files["overlays"], png(overlay(frame.numpy(), ids, classes)))
+    if probabilities is None:
+        return
+    if settings.probabilities:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, probabilities=probabilities)
+        write_bytes(files["probabilities"], buffer.getvalue())
+    if settings.confidence:
+        write_bytes(files["confidence"], png(np.rint(255 * probabilities.max(-1)).astype(np.uint8)))
+    if settings.objects:
+        write_json(files["objects"], objects.find(ids, probabilities, classes, settings.min_area))
+
+
+def _row(name: str, ids: np.ndarray, segmenter: Segmenter) -> dict[str, Any]:
+    counts = [int(np.count_nonzero(ids == i)) for i in range(len(segmenter.classes))]
+    pixels = {f"{c}_pixels": n for c, n in zip(segmenter.classes.names, counts, strict=True)}
+    shares = {f"{c}_share": round(n / ids.size, 6) for c, n in zip(segmenter.classes.names, counts, strict=True)}
+    height, width = ids.shape
+    return {"file": name, "width": width, "height": height, **pixels, **shares}
