@@ -1,4 +1,4 @@
-"""`python -m eggseg.audit`: what is wrong with a folder of photos and masks, before hours of training."""
+"""`eggseg audit`: what is wrong with a folder of photos and masks, before hours of training."""
 
 from __future__ import annotations
 

@@ -31,10 +31,21 @@ COMMANDS = {
     "predict": "write masks of photos, with a trained model",
     "serve": "serve masks over HTTP, as a SageMaker endpoint does",
     "evaluate": "measure a trained model on labelled photos",
+    "kmeans": "put the pixels of photos in clusters, without labels",
+    "sam": "find everything in photos with Segment Anything, in clusters, without labels",
+    "semisupervised": "train a model on photos of which few have masks",
 }
-"""What `eggseg NAME` does, and `python -m eggseg.NAME` too."""
+"""What `eggseg NAME` does, and `python -m` with its module too."""
+
+LABELFREE = {"kmeans": "kmeans", "sam": "sam", "semisupervised": "gan"}
+"""The commands whose modules lie in `eggseg.labelfree`, and the names of these."""
 
 Settings = TypeVar("Settings")
+
+
+def module(command: str) -> str:
+    """The module of a command, whose `main` it is."""
+    return f"eggseg.labelfree.{LABELFREE[command]}" if command in LABELFREE else f"eggseg.{command}"
 
 
 class Group:
@@ -214,8 +225,8 @@ def _program(name: str) -> str:
     """How a module or script is called."""
     if name.endswith(".py"):
         return f"python {name}"
-    command = name.removeprefix("eggseg.")
-    return f"eggseg {command}" if command in COMMANDS else f"python -m {name}"
+    of_module = {module(command): command for command in COMMANDS}
+    return f"eggseg {of_module[name]}" if name in of_module else f"python -m {name}"
 
 
 def _take_config(args: list[str], settings: type) -> list[str]:

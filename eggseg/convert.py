@@ -1,4 +1,4 @@
-"""`python -m eggseg.convert`: what labelling tools write to photos and masks, and masks to COCO."""
+"""`eggseg convert`: what labelling tools write to photos and masks, and masks to COCO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m eggseg.evaluate`: how good a trained model is on labelled photos."""
+"""`eggseg evaluate`: how good a trained model is on labelled photos."""
 
 from __future__ import annotations
 

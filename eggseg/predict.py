@@ -1,4 +1,4 @@
-"""`python -m eggseg.predict`: photos to masks of their own size."""
+"""`eggseg predict`: photos to masks of their own size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m eggseg.serve`: a trained model over HTTP, as SageMaker's endpoint serves it."""
+"""`eggseg serve`: a trained model over HTTP, as SageMaker's endpoint serves it."""
 
 from __future__ import annotations
 

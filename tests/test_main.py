@@ -19,7 +19,9 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"{__version__}\n"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"eggseg {__version__}"
+    assert [line.split()[0] for line in lines[1:]] == ["Python", "tensorflow", "keras", "numpy", "pillow"]
 
 
 def test_an_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

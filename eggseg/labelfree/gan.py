@@ -1,4 +1,4 @@
-"""`python -m eggseg.labelfree.gan`: photos of which few have masks to a trained model, and to masks for the others."""
+"""`eggseg semisupervised`: photos of which few have masks to a trained model, and to masks for the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m eggseg.labelfree.kmeans`: pixels to clusters, and to masks where these have names."""
+"""`eggseg kmeans`: pixels to clusters, and to masks where these have names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m eggseg.labelfree.sam`: everything that Segment Anything finds, in clusters, and masks by their names."""
+"""`eggseg sam`: everything that Segment Anything finds, in clusters, and masks by their names."""
 
 from __future__ import annotations
 
