@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = ["Run", "__version__", "audit", "evaluate", "load", "predict", "train"]
 
 if TYPE_CHECKING:
-    from eggseg.exported.saved_model import load
+    from eggseg.api import Run, audit, evaluate, load, predict, train
+
+COMMANDS = ("audit", "evaluate", "predict", "train")
+"""Functions of `eggseg.api` whose names are also modules, those of the commands."""
+
+
+class _Command(types.ModuleType):
+    """The module of a command, which one can call like the function of its name in `eggseg.api`."""
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        from eggseg import api
+
+        return getattr(api, self.__name__.rpartition(".")[2])(*args, **settings)
+
+
+def callable_command(name: str) -> None:
+    """Make the command's module of this name callable.
+
+    `python -m eggseg.train` needs a module `eggseg.train`, and the Python API a function `eggseg.train`: whichever is
+    imported first, both are there.
+    """
+    sys.modules[name].__class__ = _Command
 
 
 def __getattr__(name: str) -> Any:
-    # TensorFlow takes seconds to import: only those who load a model wait for it.
-    if name == "load":
-        from eggseg.exported.saved_model import load
-
-        return load
+    # TensorFlow takes seconds to import: it is imported when a function needs it.
+    if name in COMMANDS:
+        return importlib.import_module(f"eggseg.{name}")
+    if name in __all__:
+        return getattr(importlib.import_module("eggseg.api"), name)
     raise AttributeError(f"module 'eggseg' has no attribute {name!r}")

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from eggseg import cli
+from eggseg import callable_command, cli
 from eggseg.data import findings, pairs
 from eggseg.data.classes import EGGS_AND_PANS, ClassTable
 from eggseg.data.findings import Finding
@@ -180,6 +180,8 @@ def _print(report: dict[str, Any], told: Sequence[Finding]) -> None:
     if not told:
         console.print("nothing found")
 
+
+callable_command(__name__)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eggseg import cli
+from eggseg import callable_command, cli
 from eggseg.data import findings
 from eggseg.data.classes import ClassTable
 from eggseg.data.findings import Audit, Finding
@@ -52,6 +52,11 @@ class Settings:
             if not holds:
                 raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
 
+    @property
+    def folder(self) -> Path:
+        """Where metrics.json and the pictures go."""
+        return self.output_dir or self.model / "evaluation"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     return cli.run(lambda: run(cli.parse(Settings, argv, "eggseg.evaluate")))
@@ -84,7 +89,7 @@ def run(settings: Settings) -> int:
     pictures = {"confusion.png": plots.png(plots.confusion(scores.counts.sum(0), segmenter.classes))}
     if worst := [scoring.row(scores, i) for i in scores.order()[: settings.worst]]:
         pictures["worst.png"] = plots.png(plots.comparison(worst, segmenter.classes, columns=2))
-    folder = settings.output_dir or settings.model / "evaluation"
+    folder = settings.folder
     write_json(folder / "metrics.json", metrics | {"model": str(settings.model), "precision": segmenter.precision})
     for name, data in pictures.items():
         write_bytes(folder / name, data)
@@ -184,6 +189,8 @@ def _print(metrics: dict[str, Any], classes: ClassTable) -> None:
     low, high = metrics["miou_interval"]
     print(f"miou={metrics['miou']:.4f} (95 % interval {low:.4f} to {high:.4f}, photos resampled)")
 
+
+callable_command(__name__)
 
 if __name__ == "__main__":
     raise SystemExit(main())

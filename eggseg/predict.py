@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eggseg import cli, pretrained
+from eggseg import callable_command, cli, pretrained
 from eggseg.errors import InputError, printable
 from eggseg.files import write_csv
 from eggseg.pictures.pillow import fault
@@ -127,6 +127,8 @@ def _summarize(journal: Journal, photos: Mapping[str, Path]) -> None:
     if names:
         write_csv(journal.path.with_name(outputs.SUMMARY), [journal.entries[name].row for name in names])
 
+
+callable_command(__name__)
 
 if __name__ == "__main__":
     raise SystemExit(main())

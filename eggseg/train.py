@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eggseg import cli
+from eggseg import callable_command, cli
 from eggseg.training import cross_validation
 from eggseg.training.config import Config
 
@@ -23,6 +23,8 @@ def run(config: Config) -> int:
         train(config)
     return 0
 
+
+callable_command(__name__)
 
 if __name__ == "__main__":
     raise SystemExit(main())
