@@ -1,22 +1,22 @@
-# The commands of eggseg in a container. On AWS's TensorFlow image, as sagemaker/build_and_push.sh builds it, it trains
-# on SageMaker; on the default one it runs on any machine's processor.
+# The commands of eggseg in a container. Built on AWS's TensorFlow image, by sagemaker/build_and_push.sh, it trains on
+# SageMaker; built on the default base image, it runs on the CPU of any machine.
 ARG BASE=python:3.12-slim
 FROM ${BASE}
 
 WORKDIR /opt/eggseg
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY eggseg eggseg
-# The package itself, whose setup.cfg bounds what it needs.
+# This installs the package itself; its setup.cfg bounds the versions of the dependencies.
 # hadolint ignore=DL3013
 RUN pip install --no-cache-dir .
 
-# What the training toolkit starts, where there is one.
+# The SageMaker training toolkit, if the base image has it, starts entry.py.
 COPY sagemaker/entry.py sagemaker/serve/inference.py /opt/ml/code/
 ENV SAGEMAKER_PROGRAM=entry.py
-# Whoever it runs as has no home.
+# The user has no home directory.
 ENV XDG_CACHE_HOME=/tmp
 
-# SageMaker hands a job folders that only root may write to; nobody else does.
+# Only SageMaker needs root: it gives a job folders that only root may write to.
 ARG RUN_AS=1000
 USER ${RUN_AS}
 CMD ["eggseg", "--help"]

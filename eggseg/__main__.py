@@ -1,4 +1,4 @@
-"""`eggseg COMMAND`, the same as `python -m` with the command's module."""
+"""Entry point of `eggseg COMMAND`; `python -m` with the command's module does the same."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ HELP = "\n".join(
         "",
         "Semantic segmentation of eggs and frying pans in kitchen photos.",
         "",
-        *(f"  {name:<14} {what}" for name, what in COMMANDS.items()),
+        *(f"  {name:<14} {summary}" for name, summary in COMMANDS.items()),
         "",
-        "`eggseg COMMAND --help` tells what each takes.",
+        "`eggseg COMMAND --help` lists the options of a command.",
     ]
 )
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _answer(args: Sequence[str]) -> int:
-    """What there is to say without a command."""
+    """Answer `--version`, `--help` and unknown commands; the exit code."""
     if args and args[0] == "--version":
         print("\n".join(_versions()))
     elif not args or args[0] in ("-h", "--help"):
@@ -44,7 +44,7 @@ def _answer(args: Sequence[str]) -> int:
 
 
 def _versions() -> Iterator[str]:
-    """The version of eggseg, and those of what it runs on: a line each, for a report of a fault."""
+    """The versions of eggseg, Python and the main dependencies, one line each, for bug reports."""
     yield f"eggseg {__version__}"
     yield f"Python {platform.python_version()} on {platform.platform()}"
     for name in ("tensorflow", "keras", "numpy", "pillow"):

@@ -1,4 +1,4 @@
-"""`eggseg audit`: what is wrong with a folder of photos and masks, before hours of training."""
+"""`eggseg audit`: find faults in a folder of photos and masks, before hours of training."""
 
 from __future__ import annotations
 
@@ -30,38 +30,37 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Look at every photo and mask of a folder and tell what is wrong with them: on the screen, in audit.json, and with
-    pictures in audit.html. The exit code is 0, or 1 where something would spoil training, or 2 where nothing could be
-    looked at."""
+    """Check every photo and mask of a folder and report faults: on the screen, in audit.json, and with pictures in
+    audit.html. The exit code is 0, or 1 if a fault would spoil training, or 2 if nothing could be checked."""
 
     data_dir: tyro.conf.Positional[Path]
     """Folder with images/ and masks/, paired by name."""
     output_dir: Path = Path("audit")
     """Folder for audit.json and audit.html."""
     classes: Path | None = None
-    """Class table in JSON, as eggseg.train takes it; without it background 0, egg 128, pan 255."""
+    """Class table in JSON, as eggseg.train takes it; the default is background 0, egg 128, pan 255."""
     model: Path | None = None
-    """A run folder of eggseg.train, or of its --folds: shows also where model and label disagree most. Of --folds each
-    photo is judged by the model that did not see it."""
+    """A run folder of eggseg.train, or of its --folds: also report where model and label disagree most. With --folds,
+    each photo is compared with the model that did not train on it."""
     worst: int = 24
-    """Photos that are shown of those on which model and label disagree."""
+    """How many of the photos with the largest disagreement to show."""
     split: Method = "blocks"
-    """How eggseg.train would hold photos out, to tell which have copies on both sides."""
+    """The validation split of eggseg.train that is checked for copies of a photo on both sides."""
     val_fraction: float = 0.2
-    """Share of the photos that it would hold out."""
+    """Share of the photos that the split holds out."""
     split_seed: int = 0
-    """Seed of that split."""
+    """Seed of the split."""
     max_pixels: int = MAX_PIXELS
     """Pixels of the largest photo that is decoded."""
 
     def __post_init__(self) -> None:
-        for name, holds, expected in (
+        for name, valid, expected in (
             ("worst", self.worst >= 0, "at least 0"),
             ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0, at most 0.5"),
             ("split_seed", 0 <= self.split_seed < 2**31, "0 to 2147483647"),
             ("max_pixels", 1 <= self.max_pixels <= MOST_PIXELS, f"1 to {MOST_PIXELS}"),
         ):
-            if not holds:
+            if not valid:
                 raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
 
 
@@ -70,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> int:
-    """Look at everything; 0, or 1 if something spoils training."""
-    # Only now: whoever asks for --help does not wait for TensorFlow.
+    """Check everything; return 0, or 1 if a finding spoils training."""
+    # Imported late, so that --help does not wait for TensorFlow.
     from eggseg.auditing import inspection, page, similar
 
     classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
@@ -79,36 +78,36 @@ def run(settings: Settings) -> int:
         from eggseg.auditing import disagreement
 
         disagreement.check(settings.model, classes)
-    found, missing = pairs.match(settings.data_dir)
-    every = list(track(inspection.look_at_all(found, classes, settings.max_pixels), "looking", len(found)))
-    looks = [look for look in every if isinstance(look, inspection.Look)]
-    faults = [line for error in every if isinstance(error, InputError) for line in str(error).splitlines()]
+    matched, missing = pairs.match(settings.data_dir)
+    results = list(track(inspection.look_at_all(matched, classes, settings.max_pixels), "checking", len(matched)))
+    looks = [look for look in results if isinstance(look, inspection.Look)]
+    faults = [line for error in results if isinstance(error, InputError) for line in str(error).splitlines()]
     photos = [_photo(look) for look in looks]
-    told = findings.of_pairs(missing) + findings.of_faults(faults)
+    reported = findings.of_pairs(missing) + findings.of_faults(faults)
     if looks:
         validation = _validation(photos, settings)
-        told += findings.of_labels({look.name: look.labels for look in looks}, classes)
-        told += inspection.of_looks(looks, validation) + similar.of_looks(looks, classes, validation)
+        reported += findings.of_labels({look.name: look.labels for look in looks}, classes)
+        reported += inspection.of_looks(looks, validation) + similar.of_looks(looks, classes, validation)
     predicted: dict[str, np.ndarray] = {}
     if settings.model and looks:
         disputes = disagreement.disputes([look.pair for look in looks], settings.model, settings.max_pixels)
-        told += disagreement.findings(disputes, settings.worst)
+        reported += disagreement.findings(disputes, settings.worst)
         predicted = {dispute.name: dispute.predicted for dispute in disputes}
-    told.sort(key=lambda finding: not finding.spoils)
+    reported.sort(key=lambda finding: not finding.spoils)
     report = {
         "data_dir": str(settings.data_dir),
-        "pairs": len(found),
+        "pairs": len(matched),
         "classes": classes.to_json(),
         "contents": _contents(looks),
         "sessions": _sessions(looks, photos, classes),
-        "findings": [dataclasses.asdict(finding) for finding in told],
+        "findings": [dataclasses.asdict(finding) for finding in reported],
     }
-    html = page.page(report, told, looks, predicted, classes).encode(errors="backslashreplace")
+    html = page.page(report, reported, looks, predicted, classes).encode(errors="backslashreplace")
     write_json(settings.output_dir / "audit.json", report)
     write_bytes(settings.output_dir / "audit.html", html)
-    _print(report, told)
-    print(f"all of it, with pictures, is in {settings.output_dir / 'audit.html'}")
-    return 1 if any(finding.spoils for finding in told) else 0
+    _print(report, reported)
+    print(f"the full report, with pictures, is in {settings.output_dir / 'audit.html'}")
+    return 1 if any(finding.spoils for finding in reported) else 0
 
 
 def _photo(look: Look) -> Photo:
@@ -120,14 +119,14 @@ def _validation(photos: Sequence[Photo], settings: Settings) -> tuple[int, ...]:
     try:
         return split(photos, settings.split, settings.val_fraction, settings.split_seed).val
     except InputError:
-        return ()  # which training will say
+        return ()  # training reports this error
 
 
 def _contents(looks: Sequence[Look]) -> dict[str, dict[str, int]]:
-    """How many photos and masks there are of each format and size, the most common first."""
+    """Counts of photos and masks by format, size and EXIF orientation, the most common first."""
 
-    def count(things: Iterable[str]) -> dict[str, int]:
-        return dict(collections.Counter(things).most_common())
+    def count(values: Iterable[str]) -> dict[str, int]:
+        return dict(collections.Counter(values).most_common())
 
     return {
         "photo formats": count(f"{look.photo.format} {look.photo.mode}" for look in looks),
@@ -138,7 +137,7 @@ def _contents(looks: Sequence[Look]) -> dict[str, dict[str, int]]:
 
 
 def _sessions(looks: Sequence[Look], photos: Sequence[Photo], classes: ClassTable) -> dict[str, dict[str, Any]]:
-    """Of each camera session the photos, those with any of a class, and each class's share of the pixels."""
+    """For each camera session: its photos, the photos that show each class, and each class's share of the pixels."""
     members = collections.defaultdict(list)
     for look, session in zip(looks, sessions(photos), strict=True):
         members[session].append(look.labels.class_pixels)
@@ -154,7 +153,7 @@ def _sessions(looks: Sequence[Look], photos: Sequence[Photo], classes: ClassTabl
     return rows
 
 
-def _print(report: dict[str, Any], told: Sequence[Finding]) -> None:
+def _print(report: dict[str, Any], reported: Sequence[Finding]) -> None:
     console = rich.get_console()
     contents = Table(title=escape(f"{report['pairs']} pairs in {report['data_dir']}"), show_header=False)
     for title, counts in report["contents"].items():
@@ -172,12 +171,12 @@ def _print(report: dict[str, Any], told: Sequence[Finding]) -> None:
         cells = [cell for name in names for cell in (str(row["with"][name]), f"{row['share'][name]:.2%}")]
         table.add_row(escape(session), str(row["photos"]), *cells)
     console.print(table)
-    for finding in told:
+    for finding in reported:
         mark = "[bold red]spoils[/]" if finding.spoils else "[yellow]look  [/]"
         console.print(mark, end=" ")
-        # Not broken into lines of the screen's width, so that what is to be copied stays whole.
+        # Not wrapped to the screen's width, so that a line can be copied whole.
         console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
-    if not told:
+    if not reported:
         console.print("nothing found")
 
 

@@ -1,4 +1,4 @@
-"""What every command shares: settings from the command line, what reaches the terminal, one-line errors, exit codes."""
+"""Shared by all commands: settings from the command line, safe terminal output, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from eggseg.errors import InputError, harmless, printable
 from eggseg.files import read_json
 
 COMMANDS = {
-    "synthetic": "make up kitchen scenes with exact masks",
-    "convert": "turn what labelling tools write into photos and masks, or masks into COCO",
-    "audit": "find what is wrong with a folder of photos and masks",
+    "synthetic": "draw made-up kitchen scenes with exact masks",
+    "convert": "convert annotations of labelling tools to photos and masks, or masks to COCO",
+    "audit": "find faults in a folder of photos and masks",
     "train": "train a model on a folder of photos and masks",
-    "predict": "write masks of photos, with a trained model",
+    "predict": "predict the masks of photos with a trained model",
     "serve": "serve masks over HTTP, as a SageMaker endpoint does",
     "evaluate": "measure a trained model on labelled photos",
-    "kmeans": "put the pixels of photos in clusters, without labels",
-    "sam": "find everything in photos with Segment Anything, in clusters, without labels",
-    "semisupervised": "train a model on photos of which few have masks",
+    "kmeans": "cluster the pixels of photos, without labels",
+    "sam": "segment photos with Segment Anything and cluster the segments, without labels",
+    "semisupervised": "train a model on photos, only a few of which have masks",
 }
-"""What `eggseg NAME` does, and `python -m` with its module too."""
+"""One line on each `eggseg NAME`; `python -m` with the module of a command runs it too."""
 
 LABELFREE = {"kmeans": "kmeans", "sam": "sam", "semisupervised": "gan"}
-"""The commands whose modules lie in `eggseg.labelfree`, and the names of these."""
+"""Commands whose modules lie in `eggseg.labelfree`, and the names of the modules."""
 
 Settings = TypeVar("Settings")
 
 
 def module(command: str) -> str:
-    """The module of a command, whose `main` it is."""
+    """The module whose `main` runs a command."""
     return f"eggseg.labelfree.{LABELFREE[command]}" if command in LABELFREE else f"eggseg.{command}"
 
 
 class Group:
-    """Base of dataclasses whose settings stand together in the help.
+    """Base of dataclasses whose settings form one group in the help.
 
-    A settings dataclass that inherits from groups, and has no fields beside theirs, is shown and parsed by them.
+    A settings dataclass that inherits from groups, and adds no fields, is shown and parsed group by group.
     """
 
 
@@ -65,53 +65,52 @@ def parse(
 ) -> Settings:
     """Parse the command line of a module or script, `prog`, into a settings dataclass, whose docstrings are the help.
 
-    Flags take `_` or `-`; a boolean stands alone or takes `True` or `False`. With `with_config`, `--config FILE` is
-    read as a command line written in JSON: what stands on the command line itself overrules it. Names in the file that
-    are keys of `settings.renamed` stand for its values. `--profile NAME` stands for the settings of that name in
-    `profiles`, which both overrule.
+    Flags may be written with `_` or `-`; a boolean flag stands alone or takes `True` or `False`. With `with_config`,
+    `--config FILE` reads settings from JSON; a key that is in `settings.renamed` is read as the setting it maps to.
+    `--profile NAME` selects settings from `profiles`. Flags override the file, and the file overrides the profile.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     description = settings.__doc__ or ""
     if with_config:
         args = _take_config(args, settings)
-        description += " --config FILE reads settings from JSON, and the command line overrules them."
+        description += " --config FILE reads settings from JSON, and the command line overrides them."
     if profiles:
         finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         finder.add_argument("--profile")
         args = _flags(profiles.get(finder.parse_known_args(args)[0].profile, {})) + args
     groups = [base for base in reversed(settings.__mro__) if Group in base.__bases__]
-    how: dict[str, Any] = {
+    options: dict[str, Any] = {
         "args": _plain_flags(args),
         "prog": _program(prog),
         "description": description,
         "use_underscores": True,
     }
     if not groups:
-        return tyro.cli(settings, **how)
+        return tyro.cli(settings, **options)
     flat = tyro.conf.configure(tyro.conf.OmitArgPrefixes)
     parts = dataclasses.make_dataclass(settings.__name__, [(group.__name__.lower(), flat(group)) for group in groups])
-    taken = vars(tyro.cli(parts, **how)).values()
+    taken = vars(tyro.cli(parts, **options)).values()
     return settings(**{name: value for part in taken for name, value in vars(part).items()})
 
 
 def run(main: Callable[[], int]) -> int:
-    """Run a command; what the user can mend is one line on stderr and exit code 2.
+    """Run a command; an error that the user can fix is one line on stderr and exit code 2.
 
-    What it prints, and the errors of others, reach the terminal without control characters.
+    Control characters are escaped in everything the command prints, error messages of libraries included.
     """
-    # Before TensorFlow is imported: its start-up remarks on missing GPUs read like errors.
+    # Set before TensorFlow is imported: its start-up messages about missing GPUs read like errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _guarded(), warnings.catch_warnings():
-        # Pillow's remarks on damaged metadata name no file; where a file is unreadable for it, an error names it.
+        # Pillow's warnings about damaged metadata name no file; if the file cannot be read, an error names it.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             try:
                 return _run(main)
             finally:
                 sys.stdout.flush()
-        except _NobodyReads:
+        except _ReaderGone:
             for stream in (sys.stdout, sys.stderr):
-                # What is still in its buffer would fail once more when Python ends.
+                # Python flushes the buffers at exit, which would fail again.
                 with contextlib.suppress(OSError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             return 141
@@ -120,7 +119,7 @@ def run(main: Callable[[], int]) -> int:
 def _run(main: Callable[[], int]) -> int:
     try:
         return main()
-    except _NobodyReads:
+    except _ReaderGone:
         raise
     except (InputError, OSError) as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)
@@ -138,27 +137,27 @@ def _one_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
-    """Standard output and error as they are: for a library that draws by control codes and shows no text of others."""
+    """Unguarded standard output and error, for a library that draws with control codes and prints no untrusted text."""
     out, err = (stream.beneath if isinstance(stream, _Guarded) else stream for stream in (sys.stdout, sys.stderr))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield
 
 
-class _NobodyReads(OSError):
-    """The reader of standard output or error has left, as `head` does once it has its lines."""
+class _ReaderGone(OSError):
+    """The reader of standard output or error has closed the pipe, as `head` does once it has its lines."""
 
 
 class _Guarded:
-    """A text stream that lets no control character pass but ends of lines.
+    """A text stream that escapes all control characters except line ends.
 
-    It says that it is no terminal, so that libraries write no control codes to it.
+    It reports that it is not a terminal, so that libraries write no control codes to it.
     """
 
     def __init__(self, beneath: TextIO) -> None:
         self.beneath = beneath
 
     def write(self, text: str) -> int:
-        with _readers():
+        with _closed_pipe():
             self.beneath.write(harmless(text))
         return len(text)
 
@@ -167,7 +166,7 @@ class _Guarded:
             self.write(line)
 
     def flush(self) -> None:
-        with _readers():
+        with _closed_pipe():
             self.beneath.flush()
 
     def isatty(self) -> bool:
@@ -178,18 +177,19 @@ class _Guarded:
 
 
 @contextlib.contextmanager
-def _readers() -> Iterator[None]:
+def _closed_pipe() -> Iterator[None]:
+    """Turn a broken pipe into `_ReaderGone`."""
     try:
         yield
     except BrokenPipeError as error:
-        raise _NobodyReads(*error.args) from None
+        raise _ReaderGone(*error.args) from None
 
 
 class _Harmless(RenderHook):
-    """Lets rich write its own control codes, for tables and progress, but none that stand in the texts."""
+    """Lets rich write its own control codes, for tables and progress, and escapes those in the texts."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_HarmlessText(one) for one in renderables]
+        return [_HarmlessText(renderable) for renderable in renderables]
 
 
 @dataclasses.dataclass
@@ -203,12 +203,12 @@ class _HarmlessText:
 
 @contextlib.contextmanager
 def _guarded() -> Iterator[None]:
-    """Guard standard output and error, and rich's own console, which goes on to know a terminal."""
+    """Guard standard output and error, and rich's own console, which still detects a terminal."""
     if isinstance(sys.stdout, _Guarded):  # one command runs another
         yield
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # not every locale has every character
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every locale can encode every character
     console = rich.get_console()
     before = dict(vars(console))
     rich.reconfigure(file=sys.stdout)
@@ -222,19 +222,19 @@ def _guarded() -> Iterator[None]:
 
 
 def _program(name: str) -> str:
-    """How a module or script is called."""
+    """The command line that runs a module or script, for the help."""
     if name.endswith(".py"):
         return f"python {name}"
-    of_module = {module(command): command for command in COMMANDS}
-    return f"eggseg {of_module[name]}" if name in of_module else f"python -m {name}"
+    command_of = {module(command): command for command in COMMANDS}
+    return f"eggseg {command_of[name]}" if name in command_of else f"python -m {name}"
 
 
 def _take_config(args: list[str], settings: type) -> list[str]:
-    """Replace `--config FILE` by the flags that the file stands for, in front of all others."""
-    given = [i for i, arg in enumerate(args) if arg == "--config" or arg.startswith("--config=")]
-    if not given:
+    """Replace `--config FILE` by the flags of the file, in front of all others."""
+    positions = [i for i, arg in enumerate(args) if arg == "--config" or arg.startswith("--config=")]
+    if not positions:
         return args
-    at = given[-1]
+    at = positions[-1]
     if "=" in args[at]:
         path, rest = args[at].split("=", 1)[1], args[:at] + args[at + 1 :]
     elif at + 1 < len(args):
@@ -242,7 +242,7 @@ def _take_config(args: list[str], settings: type) -> list[str]:
     else:
         raise InputError("--config takes the name of a JSON file")
     values = read_json(Path(path))
-    # A run's own config.json keeps its settings beside other things.
+    # The config.json of a run holds its settings under the key `settings`.
     values = values.get("settings", values) if isinstance(values, dict) else None
     if not isinstance(values, dict):
         raise InputError(f"--config {path} holds no JSON object: expected {{setting: value, ...}}")
@@ -255,7 +255,7 @@ def _take_config(args: list[str], settings: type) -> list[str]:
 
 
 def _flags(values: Mapping[str, Any]) -> list[str]:
-    """A command line that stands for settings as JSON values."""
+    """Settings, as JSON values, written as command-line flags."""
     return [f"--{name}={value}" for name, value in values.items()]
 
 

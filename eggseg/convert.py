@@ -1,4 +1,4 @@
-"""`eggseg convert`: what labelling tools write to photos and masks, and masks to COCO."""
+"""`eggseg convert`: convert annotations of labelling tools to photos and masks, and masks to COCO."""
 
 from __future__ import annotations
 
@@ -28,33 +28,32 @@ READERS: dict[str, Reader] = {"coco": coco.read, "labelme": labelme.read, "cvat"
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Turn the annotations of a labelling tool into a folder that eggseg.train takes: OUTPUT/images and OUTPUT/masks.
-    Or turn masks, such as those of eggseg.predict, into COCO's JSON."""
+    """Convert the annotations of a labelling tool to a folder that eggseg.train takes: OUTPUT/images and OUTPUT/masks.
+    Or convert masks, for example from eggseg.predict, to COCO JSON."""
 
     source: tyro.conf.Positional[Path]
-    """A COCO JSON file, a CVAT XML file, a folder of LabelMe's JSON files or of Pascal VOC, or a folder of masks."""
+    """A COCO JSON file, a CVAT XML file, a folder of LabelMe JSON files, a Pascal VOC folder, or a folder of masks."""
     output: tyro.conf.Positional[Path]
-    """The folder for images/ and masks/, or, of masks, the JSON file."""
+    """The folder for images/ and masks/; if SOURCE is masks, the JSON file."""
     format: Literal["auto", "coco", "labelme", "cvat", "voc", "masks"] = "auto"
-    """What SOURCE is; auto tells by its ending and by what lies in it."""
+    """Format of SOURCE; auto detects it from the suffix or the content."""
     images: Path | None = None
-    """Folder of the photos, where they do not lie where SOURCE says."""
+    """Folder of the photos, if they are not where SOURCE says."""
     rename: tuple[str, ...] = ()
-    """What labels are called here: `--rename "frying pan=pan" hand=background blur=void`; void is left out of
-    training."""
+    """Class names of labels: `--rename "frying pan=pan" hand=background blur=void`; void is left out of training."""
     classes: Path | None = None
-    """Class table in JSON, as eggseg.train takes it; without it background 0, egg 128, pan 255."""
+    """Class table in JSON, as eggseg.train takes it; the default is background 0, egg 128, pan 255."""
     max_pixels: int = MAX_PIXELS
     """Pixels of the largest photo that is converted."""
     polygons: bool = False
-    """Write outlines to COCO instead of run lengths: other tools can edit them, but holes are lost."""
+    """Write polygons to COCO instead of run lengths: other tools can edit them, but holes are lost."""
     overwrite: bool = False
-    """Replace files that are there already."""
+    """Replace existing files."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Painted:
-    """A photo, and the mask that is to be written for it."""
+    """A photo and the mask to write for it."""
 
     photo: Path
     mask: bytes
@@ -78,7 +77,7 @@ def run(settings: Settings) -> int:
 
 
 def _kind(source: Path) -> str:
-    """What a source is, by its ending or its content."""
+    """Detect the format of a source from its suffix or content."""
     if source.suffix.lower() == ".json":
         return "coco"
     if source.suffix.lower() == ".xml":
@@ -89,28 +88,28 @@ def _kind(source: Path) -> str:
         return "labelme"
     if source.is_dir() and pillow.listed(source):
         return "masks"
-    raise InputError(f"{source} is no annotation that can be told by itself: expected --format, or another place")
+    raise InputError(f"the format of {source} is not recognised: expected --format, or another SOURCE")
 
 
 def _write_pairs(reader: Reader, settings: Settings, classes: ClassTable) -> None:
-    """Write photos and masks, after a look at all of them: a fault in the last leaves no half of a data set."""
+    """Write photos and masks. All are read first, so that a fault in the last one leaves nothing half written."""
     painted, remarks = _painted(reader, settings, classes)
-    places = {name: (Path("images", name), Path("masks", f"{name}.png")) for name in painted}
-    _refuse_unusable(dict(places.values()), settings.output)
-    _refuse_replacing([settings.output / path for pair in places.values() for path in pair], settings)
-    for name, one in track(painted.items(), "writing"):
-        photo, mask = (settings.output / path for path in places[name])
+    targets = {name: (Path("images", name), Path("masks", f"{name}.png")) for name in painted}
+    _refuse_unusable(dict(targets.values()), settings.output)
+    _refuse_replacing([settings.output / path for pair in targets.values() for path in pair], settings)
+    for name, item in track(painted.items(), "writing"):
+        photo, mask = (settings.output / path for path in targets[name])
         with files.replacing(photo) as temporary:
-            shutil.copyfile(one.photo, temporary)
-        files.write_bytes(mask, one.mask)
-    print(f"{len(painted)} photos and masks in {settings.output}: eggseg audit {settings.output} looks at them")
+            shutil.copyfile(item.photo, temporary)
+        files.write_bytes(mask, item.mask)
+    print(f"{len(painted)} photos and masks in {settings.output}: eggseg audit {settings.output} checks them")
     for remark in remarks:
         print(remark)
 
 
 def _painted(reader: Reader, settings: Settings, classes: ClassTable) -> tuple[dict[str, Painted], list[str]]:
-    """The photos by their names, and what there is to say of them; `InputError` lists the faults of all."""
-    coco_api()  # missing, it would be missing for every photo
+    """The photos by name, and remarks to print; `InputError` lists the faults of all photos."""
+    coco_api()  # fail once if it is missing, not for every photo
     rename = _renames(settings.rename, classes)
     painted: dict[str, Painted] = {}
     faults: list[str] = []
@@ -118,17 +117,19 @@ def _painted(reader: Reader, settings: Settings, classes: ClassTable) -> tuple[d
     skipped: collections.Counter[str] = collections.Counter()
     for read in track(reader(settings.source, settings.images, settings.max_pixels), "reading"):
         try:
-            one = read()
-            if one.name in painted:
-                raise InputError(f"{settings.source} has {printable(one.name)} twice")
-            painted[one.name] = Painted(one.photo, _png(one, classes, rename, settings.max_pixels))
+            annotated = read()
+            if annotated.name in painted:
+                raise InputError(f"{settings.source} has {printable(annotated.name)} twice")
+            painted[annotated.name] = Painted(annotated.photo, _png(annotated, classes, rename, settings.max_pixels))
         except InputError as error:
             faults.append(str(error))
             continue
-        skipped.update(one.skipped)
-        if not one.regions:
-            what = f"only shapes without an area ({len(one.skipped)})" if one.skipped else "no annotation"
-            empty.append(f"{printable(one.name)} has {what}: its mask is all background")
+        skipped.update(annotated.skipped)
+        if not annotated.regions:
+            content = (
+                f"only shapes without an area ({len(annotated.skipped)})" if annotated.skipped else "no annotation"
+            )
+            empty.append(f"{printable(annotated.name)} has {content}: its mask is all background")
     if faults:
         raise InputError(pairs.summary(faults, "faults, and nothing was written"))
     if not painted:
@@ -140,18 +141,20 @@ def _painted(reader: Reader, settings: Settings, classes: ClassTable) -> tuple[d
     return painted, remarks
 
 
-def _png(one: Annotated, classes: ClassTable, rename: Mapping[str, str], max_pixels: int) -> bytes:
-    """The mask of a photo as a PNG file, which is read back to the same classes."""
-    ids = one.ids(classes, rename)
+def _png(annotated: Annotated, classes: ClassTable, rename: Mapping[str, str], max_pixels: int) -> bytes:
+    """The mask of a photo as a PNG file; `InputError` unless it reads back to the same class ids."""
+    ids = annotated.ids(classes, rename)
     data = pillow.png(classes.paint_with_void(ids))
     if not np.array_equal(masks.read(data, classes, max_pixels).ids, ids):
-        raise InputError(f"the mask of {printable(one.name)} is not read back as it is: expected another class table")
+        raise InputError(
+            f"the mask of {printable(annotated.name)} does not read back as it was: expected another class table"
+        )
     return data
 
 
-def _renames(given: Sequence[str], classes: ClassTable) -> dict[str, str]:
+def _renames(arguments: Sequence[str], classes: ClassTable) -> dict[str, str]:
     renames = {}
-    for pair in given:
+    for pair in arguments:
         label, sign, name = pair.partition("=")
         if not sign or name not in (*classes.names, UNKNOWN):
             raise InputError(
@@ -162,18 +165,19 @@ def _renames(given: Sequence[str], classes: ClassTable) -> dict[str, str]:
 
 
 def _refuse_unusable(new: Mapping[Path, Path], output: Path) -> None:
-    """`InputError` unless new photos and masks, paths below `output`, will be found to be pairs, and old ones still.
+    """`InputError` unless the new photos and masks, paths below `output`, will match as pairs, and old pairs still do.
 
-    Empty files of the same names are matched, on the same disk: what it makes of long or similar names is seen too.
+    The check matches empty files of the same names on the same disk, because file systems treat long and similar names
+    differently.
     """
-    seen = f"a name that is not hidden and ends in {', '.join(SUFFIXES)}"
-    unseen = [
-        f"{printable(output / photo)} would not be found: expected {seen}"
+    visible = f"a name that is not hidden and ends in {', '.join(SUFFIXES)}"
+    hidden = [
+        f"{printable(output / photo)} would not be found: expected {visible}"
         for photo in new
         if photo.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in photo.parts)
     ]
-    if unseen:
-        raise InputError(pairs.summary(unseen, "faults, and nothing was written"))
+    if hidden:
+        raise InputError(pairs.summary(hidden, "faults, and nothing was written"))
     present = [path.relative_to(output) for kind in ("images", "masks") for path in pillow.listed(output / kind)]
     expected = dict(new)
     if {path.parts[0] for path in present} == {"images", "masks"}:
@@ -188,51 +192,53 @@ def _refuse_unusable(new: Mapping[Path, Path], output: Path) -> None:
             except OSError as error:
                 raise InputError(f"{printable(output / path)}: {error.strerror}") from None
         try:
-            found = _pairs(trial)
+            matched = _pairs(trial)
         except InputError as error:
             raise InputError(str(error).replace(name, str(output))) from None
-    faults = [_unpaired(output, photo, mask, found) for photo, mask in expected.items() if found.get(photo) != mask]
+    faults = [_unpaired(output, photo, mask, matched) for photo, mask in expected.items() if matched.get(photo) != mask]
     if faults:
         raise InputError(pairs.summary(faults, "faults, and nothing was written"))
 
 
 def _pairs(folder: Path) -> dict[Path, Path]:
-    """The masks of photos, both as paths below a folder of images/ and masks/."""
+    """The mask of each photo, both as paths below `folder`, which holds images/ and masks/."""
     return {pair.image.relative_to(folder): pair.mask.relative_to(folder) for pair in pairs.match(folder)[0]}
 
 
-def _unpaired(output: Path, photo: Path, mask: Path, found: Mapping[Path, Path]) -> str:
-    why = "its mask would be taken for another's"
-    if photo in found:
-        why = f"{printable(output / found[photo])} would be taken for its mask"
-    return f"{printable(output / photo)} would not be found with {printable(output / mask)}: {why}"
+def _unpaired(output: Path, photo: Path, mask: Path, matched: Mapping[Path, Path]) -> str:
+    reason = "its mask would be taken for another photo's"
+    if photo in matched:
+        reason = f"{printable(output / matched[photo])} would be taken for its mask"
+    return f"{printable(output / photo)} would not be found with {printable(output / mask)}: {reason}"
 
 
 def _write_coco(settings: Settings, classes: ClassTable) -> None:
     if settings.output.suffix.lower() != ".json":
         raise InputError(f"{settings.output}: masks are written to a file that ends in .json")
     _refuse_replacing([settings.output], settings)
-    found: dict[str, masks.Mask] = {}
+    by_photo: dict[str, masks.Mask] = {}
     faults: list[str] = []
     for path in track(pillow.listed(settings.source), "converting"):
         name = _photo_name(path.relative_to(settings.source))
-        if name in found:
+        if name in by_photo:
             faults.append(f"{printable(path)} is a second mask of {printable(name)}")
         try:
-            found[name] = masks.read(path.read_bytes(), classes, settings.max_pixels)
+            by_photo[name] = masks.read(path.read_bytes(), classes, settings.max_pixels)
         except (PictureError, OSError) as error:
             faults.append(pillow.fault(path, error))
     if faults:
         raise InputError(pairs.summary(faults, "faults, and nothing was written"))
-    content = coco.content([(name, one.ids) for name, one in found.items()], classes, as_polygons=settings.polygons)
+    content = coco.content(
+        [(name, mask.ids) for name, mask in by_photo.items()], classes, as_polygons=settings.polygons
+    )
     files.write_json(settings.output, content)
-    print(f"{len(content['annotations'])} objects of {len(found)} masks in {settings.output}")
-    for finding in findings.of_labels({name: one.labels for name, one in found.items()}, classes):
+    print(f"{len(content['annotations'])} objects of {len(by_photo)} masks in {settings.output}")
+    for finding in findings.of_labels({name: mask.labels for name, mask in by_photo.items()}, classes):
         print(finding)
 
 
 def _photo_name(mask: Path) -> str:
-    """The photo that a mask belongs to: `a.jpg.png` is that of `a.jpg`."""
+    """The photo that a mask belongs to: `a.jpg.png` is the mask of `a.jpg`."""
     bare = mask.with_suffix("")
     return (bare if bare.suffix.lower() in SUFFIXES else mask).as_posix()
 

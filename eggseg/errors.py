@@ -1,4 +1,4 @@
-"""The one exception that is the user's to mend, and text of others as it may be shown."""
+"""The exception for errors that the user can fix, and escaping of untrusted text for the terminal."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import unicodedata
 from pathlib import Path
 
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode's categories of what steers a terminal or a line: control characters, marks of direction, surrogates, ends
-of lines."""
+"""Unicode categories that can steer a terminal or break a line: control and format characters (direction marks among
+them), surrogates, line and paragraph separators."""
 
 
 class InputError(Exception):
-    """What was given cannot be used. The message names it, what was found and what was expected."""
+    """An input cannot be used. The message names the input, what was found and what was expected."""
 
 
 def missing_extra(what: str, extra: str) -> InputError:
-    """The error for a package that pip installs with an extra only: `what`, such as "serving", takes `extra`."""
+    """The error for a package that pip installs only with `extra`; `what` needs it, such as "serving"."""
     return InputError(f"{what} takes an extra: pip install '.[{extra}]' in the folder of eggseg's source")
 
 
 def printable(name: str | Path) -> str:
-    """The name of a file as it fits into a line, whatever is in it: `\\x1b` for an escape character, and so on."""
+    """A file name, escaped so that it stays on one line: `\\x1b` for an escape character, and so on."""
     return harmless(str(name)).replace("\n", "\\n")
 
 
 def harmless(text: str) -> str:
-    """Text that cannot steer a terminal: characters of `UNSEEN`, ends of lines apart, written as escapes."""
+    """Escape the characters of `UNSEEN`, except line ends, so that `text` cannot steer a terminal."""
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
     return "".join(_escaped(c) if c != "\n" and unicodedata.category(c) in UNSEEN else c for c in text)

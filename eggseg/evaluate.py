@@ -1,4 +1,4 @@
-"""`eggseg evaluate`: how good a trained model is on labelled photos."""
+"""`eggseg evaluate`: measure a trained model on labelled photos."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ class Settings:
     output_dir: Path | None = None
     """Folder for metrics.json, confusion.png and worst.png; the default is MODEL/evaluation."""
     split: Literal["all", "val", "train"] = "all"
-    """Which photos: all of DATA_DIR, or those that the run held out for validation or trained on."""
+    """Which photos: all of DATA_DIR, or only those that the run validated on (val) or trained on (train)."""
     audit: Audit = "refuse"
-    """What to do about findings that would make the figures wrong: refuse, or go on without the files that cannot be
-    used."""
+    """What to do about findings that would make the metrics wrong: refuse, or warn and continue without the files that
+    cannot be used."""
     classes: Path | None = None
-    """Class table of the masks in JSON, as eggseg.train takes it, where their values are not the model's: the names
-    are."""
+    """Class table of the masks in JSON, as eggseg.train takes it, if their values differ from the model's; the names
+    must be the model's."""
     max_pixels: int | None = None
-    """Pixels of the largest photo that is decoded; without it what the model was trained with."""
+    """Pixels of the largest photo that is decoded; the default is the limit the model was trained with."""
     worst: int = 12
-    """Photos on the contact sheet of the worst."""
+    """Number of photos on worst.png, the contact sheet of the worst."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network: auto is bfloat16 where the processor has it, else float32."""
 
     def __post_init__(self) -> None:
-        for name, holds, expected in (
+        for name, valid, expected in (
             ("max_pixels", self.max_pixels is None or 1 <= self.max_pixels <= MOST_PIXELS, f"1 to {MOST_PIXELS}"),
             ("worst", self.worst >= 0, "at least 0"),
         ):
-            if not holds:
+            if not valid:
                 raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
 
     @property
@@ -69,23 +69,23 @@ def run(settings: Settings) -> int:
     from eggseg.exported import saved_model
 
     wanted = _wanted(settings)
-    found, missing = pairs.match(settings.data_dir)
-    told = findings.of_pairs(missing)
+    matched, missing = pairs.match(settings.data_dir)
+    reported = findings.of_pairs(missing)
     if wanted is not None:
-        found = [pair for pair in found if pair.name in wanted]
-        told += _of_lost(wanted - {pair.name for pair in found}, settings)
+        matched = [pair for pair in matched if pair.name in wanted]
+        reported += _lost_photos(wanted - {pair.name for pair in matched}, settings)
     segmenter = saved_model.load(settings.model, settings.precision, settings.max_pixels)
-    classes = _of_masks(settings.classes, segmenter.classes) if settings.classes else segmenter.classes
-    segmenter = dataclasses.replace(segmenter, classes=classes)  # by which it reads the masks it is measured on
-    looks, faults = scoring.look_at_all(found, classes, segmenter.max_pixels)
-    _audit(told + findings.of_faults(faults), looks, segmenter.classes, settings)
+    classes = _classes_of_masks(settings.classes, segmenter.classes) if settings.classes else segmenter.classes
+    segmenter = dataclasses.replace(segmenter, classes=classes)  # it reads the true masks by these values
+    looks, faults = scoring.look_at_all(matched, classes, segmenter.max_pixels)
+    _audit(reported + findings.of_faults(faults), looks, segmenter.classes, settings)
     if not any(sum(look.labels.class_pixels) for look in looks):
-        why = ": no pixel of any mask is a class" if looks else ""
-        raise InputError(f"{settings.data_dir} holds no photo with a mask that can be used{why}")
+        reason = ": no pixel of any mask is a class" if looks else ""
+        raise InputError(f"{settings.data_dir} holds no photo with a mask that can be used{reason}")
     names = sessions([look.photo for look in looks])
     scores = scoring.score(segmenter, [look.pair for look in looks], names)
     metrics = scoring.report(scores, segmenter.classes)
-    # All of it is there before any of it replaces what an earlier call wrote.
+    # Everything is computed before anything replaces the files of an earlier call.
     pictures = {"confusion.png": plots.png(plots.confusion(scores.counts.sum(0), segmenter.classes))}
     if worst := [scoring.row(scores, i) for i in scores.order()[: settings.worst]]:
         pictures["worst.png"] = plots.png(plots.comparison(worst, segmenter.classes, columns=2))
@@ -94,12 +94,12 @@ def run(settings: Settings) -> int:
     for name, data in pictures.items():
         write_bytes(folder / name, data)
     _print(metrics, segmenter.classes)
-    print(f"figures and pictures are in {folder}")
+    print(f"metrics and pictures are in {folder}")
     return 0
 
 
 def _wanted(settings: Settings) -> set[str] | None:
-    """The names of the photos to measure on; none where all are."""
+    """The names of the photos to measure; None for all."""
     if settings.split == "all":
         return None
     from eggseg.data.pseudo import PREFIX
@@ -110,38 +110,38 @@ def _wanted(settings: Settings) -> set[str] | None:
         names = parts.get("labelled", parts["train"]) if settings.split == "train" else parts["val"]
         wanted = {name for name in names if not name.startswith(PREFIX)}
     if not wanted:
-        what = (
-            "was trained on no photo, as runs of made-up scenes are" if settings.split == "train" else "held none out"
+        reason = (
+            "was trained on no photos, as with made-up scenes" if settings.split == "train" else "held out no photos"
         )
-        raise InputError(f"{settings.model} {what}: --split {settings.split} chooses nothing to measure on")
+        raise InputError(f"{settings.model} {reason}: --split {settings.split} selects no photos")
     return wanted
 
 
-def _of_lost(lost: set[str], settings: Settings) -> list[Finding]:
-    """What there is to say of photos of the run that DATA_DIR lacks, with a mask."""
+def _lost_photos(lost: set[str], settings: Settings) -> list[Finding]:
+    """The finding for photos of the run that DATA_DIR lacks, or whose masks it lacks."""
     if not lost:
         return []
     first = printable(min(lost))
-    message = f"{settings.data_dir} lacks {len(lost)} of the run's photos, or their masks, {first} first"
+    message = f"{settings.data_dir} lacks {len(lost)} of the run's photos, or their masks; the first is {first}"
     return [Finding("pairs", message, tuple(sorted(lost)), misleads=True)]
 
 
-def _of_masks(path: Path, models: ClassTable) -> ClassTable:
-    """The class table of a file, in the model's order; `InputError` where its names are not the model's."""
+def _classes_of_masks(path: Path, models: ClassTable) -> ClassTable:
+    """The class table in a file, in the model's order; `InputError` if its names differ from the model's."""
     table = ClassTable.read(path)
     if sorted(table.names) != sorted(models.names):
         found, expected = ", ".join(table.names), ", ".join(models.names)
         raise InputError(f"{path} has the classes {found}, expected those of the model: {expected}")
     values = dict(zip(table.names, table.values, strict=True))
-    return ClassTable(tuple(dataclasses.replace(one, value=values[one.name]) for one in models.classes))
+    return ClassTable(tuple(dataclasses.replace(row, value=values[row.name]) for row in models.classes))
 
 
-def _audit(told: list[Finding], looks: Sequence[Look], classes: ClassTable, settings: Settings) -> None:
-    """Say what is wrong with files and masks; `InputError` where figures would be, and nobody said to go on."""
-    told += findings.of_labels({look.pair.name: look.labels for look in looks}, classes)
-    # Where a class is not there, and that is all, no other class table is called for.
-    told = [finding for finding in told if finding.misleads or finding.kind != findings.CLASS_TABLE]
-    findings.settle(told, [finding for finding in told if finding.misleads], settings.audit)
+def _audit(reported: list[Finding], looks: Sequence[Look], classes: ClassTable, settings: Settings) -> None:
+    """Report the findings; `InputError` if one would make the metrics wrong and --audit is not warn."""
+    reported += findings.of_labels({look.pair.name: look.labels for look in looks}, classes)
+    # If the only fault is an absent class, another class table would not help.
+    reported = [finding for finding in reported if finding.misleads or finding.kind != findings.CLASS_TABLE]
+    findings.settle(reported, [finding for finding in reported if finding.misleads], settings.audit)
 
 
 def _run_record(settings: Settings) -> Any:
@@ -177,7 +177,7 @@ def _print(metrics: dict[str, Any], classes: ClassTable) -> None:
         table.add_row(title, *(shown(values[name]) for name in classes.names))
         if title.startswith("Dice, mean"):
             spans = (" to ".join(f"{v:.2f}" for v in intervals[name]) for name in classes.names)
-            table.add_row("  its 95 % interval, photos resampled", *spans)
+            table.add_row("  95 % interval, bootstrap over photos", *spans)
     console.print(table)
     by_session = Table(title="by camera session")
     for title in ("session", "photos", "mIoU", *(f"IoU {escape(name)}" for name in classes.names)):
@@ -187,7 +187,7 @@ def _print(metrics: dict[str, Any], classes: ClassTable) -> None:
         by_session.add_row(escape(session), str(values["photos"]), shown(values["miou"]), *ious)
     console.print(by_session)
     low, high = metrics["miou_interval"]
-    print(f"miou={metrics['miou']:.4f} (95 % interval {low:.4f} to {high:.4f}, photos resampled)")
+    print(f"miou={metrics['miou']:.4f} (95 % interval {low:.4f} to {high:.4f}, bootstrap over photos)")
 
 
 callable_command(__name__)

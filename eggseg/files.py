@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes, so that files appear whole or not at all; parsing, hashing, and the cache folder."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from eggseg.errors import InputError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its place when the block ends well and vanishes when it does not.
+    """A temporary path beside `path`: it replaces `path` if the block succeeds, and is deleted if the block fails.
 
-    The temporary name keeps the suffixes of `path`, since writers choose their format by it.
+    The temporary name keeps the suffixes of `path`, because writers choose their format by them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{secrets.token_hex(4)}-{path.name[-60:]}"
     try:
-        # Opened as any new file is, not as a private one: its permissions are what the process gives to new files.
+        # Unlike `tempfile`, which makes private files: permissions follow the umask, as for any new file.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        # Of a full disk nothing else says which file it was.
+        # The error of a full disk does not name the file by itself.
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The file of that name in a folder; `InputError` where the name leads out of it."""
+    """The path of a file in a folder; `InputError` if `name` leads out of the folder."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{name!r} leads out of {folder}")
@@ -56,7 +56,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def link(path: Path, target: Path) -> None:
-    """Put the file that is at `path` at `target` too: a hard link, or on another disk a copy."""
+    """Make the file at `path` available at `target` too: as a hard link, or as a copy on another disk."""
     if target.exists() and target.samefile(path):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def digest(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in a file; `InputError` if there is none."""
+    """The JSON value in a file; `InputError` if it cannot be read."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -84,27 +84,27 @@ def read_json(path: Path) -> Any:
 
 @contextlib.contextmanager
 def parsing(path: Path) -> Iterator[None]:
-    """Around code that takes apart what is in a file: whatever fails there is an `InputError` that names the file."""
+    """Wrap code that parses a file: any failure becomes an `InputError` that names the file."""
     try:
         yield
-    except Exception as error:  # what readers of formats raise for a damaged file is not bounded
+    except Exception as error:  # parsers may raise anything for a damaged file
         if isinstance(error, OSError) and error.filename:
             raise
         missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        what = next(iter(missing.strip().splitlines()), type(error).__name__)
-        raise InputError(f"{path} is damaged or of another kind: {what}") from None
+        reason = next(iter(missing.strip().splitlines()), type(error).__name__)
+        raise InputError(f"{path} is damaged or of another kind: {reason}") from None
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON to `path`, whole or not at all. Not-a-number becomes null."""
+    """Write `value` as indented JSON to `path`, whole or not at all. NaN becomes null."""
     write_bytes(path, (json.dumps(_plain(value), indent=2, allow_nan=False) + "\n").encode())
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows, which share the columns of the first, to `path`, whole or not at all.
+    """Write rows to `path`, whole or not at all. All rows have the columns of the first.
 
-    A text that a spreadsheet may take for a formula gets a `'` in front, and so does one that begins with `'`: without
-    the first `'` that a cell begins with it is what it was. Numbers stay numbers.
+    A text that a spreadsheet could take for a formula gets a leading `'`, and so does a text that begins with `'`.
+    Removing one leading `'` restores the text. Numbers stay numbers.
     """
     lines = [list(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
     text = "".join(map(_csv_line, lines))
@@ -112,22 +112,22 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def cache() -> Path:
-    """The user's folder for what can be fetched or made again; without a home, one below the temporary files."""
+    """The user's cache folder, for files that can be made again; without a home, one in the temporary folder."""
     with contextlib.suppress(OSError, RuntimeError):
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eggseg"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     folder = Path(tempfile.gettempdir(), f"eggseg-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    # A model is code: one that somebody else has put there is not to be run.
-    made = folder.lstat()
-    if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.getuid() or made.st_mode & 0o022:
+    # A model is code: never run one that another user may have put there.
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise InputError(f"{folder} can be written by others: set XDG_CACHE_HOME to a folder of your own")
     return folder
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
-    """A line of CSV; a cell with a carriage return is quoted too, since readers take it for the end of a line."""
+    """A line of CSV. A cell with a carriage return is quoted too, because readers take it for a line end."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow([_no_formula(cell) for cell in cells])
     return text.getvalue().removesuffix("\r\n") + "\n"

@@ -1,4 +1,4 @@
-"""`eggseg predict`: photos to masks of their own size."""
+"""`eggseg predict`: predict a mask for each photo, at the photo's size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> int:
-    """Predict all inputs; 0, or 1 if some could not be read or their outputs not be written."""
+    """Predict all inputs; return 0, or 1 if an input could not be read or an output could not be written."""
     photos, failed = _possible(inputs.named(settings.inputs, settings.recursive, settings.output_dir), settings)
     seen = {name: Seen.of(path) for name, path in photos.items()}
     journal = _journal(settings, photos)
@@ -32,7 +32,7 @@ def run(settings: Settings) -> int:
     for kind in settings.kinds:
         (settings.output_dir / kind).mkdir(parents=True, exist_ok=True)
 
-    # Only now: TensorFlow takes seconds, and what is wrong with the inputs is known.
+    # Imported late: TensorFlow takes seconds, and faults of the inputs are reported by now.
     from rich.progress import track
 
     from eggseg.exported import saved_model
@@ -47,13 +47,13 @@ def run(settings: Settings) -> int:
     if settings.overwrite:
         (settings.output_dir / outputs.SUMMARY).unlink(missing_ok=True)
     journal.begin(record, done)
-    left = {name: path for name, path in photos.items() if name not in done}
-    if len(left) < len(photos):
-        print(f"{len(photos) - len(left)} photos are done already, {len(left)} are left")
+    remaining = {name: path for name, path in photos.items() if name not in done}
+    if len(remaining) < len(photos):
+        print(f"{len(photos) - len(remaining)} photos are done already, {len(remaining)} are left")
     rows, start = [], time.perf_counter()
     try:
-        with contextlib.closing(writing.write(segmenter, left, settings)) as results:
-            for result in track(results, "predicting", len(left)):
+        with contextlib.closing(writing.write(segmenter, remaining, settings)) as results:
+            for result in track(results, "predicting", len(remaining)):
                 if isinstance(result, str):
                     print(f"error: {result}", file=sys.stderr)
                     failed += 1
@@ -63,22 +63,22 @@ def run(settings: Settings) -> int:
     except OSError as error:
         raise InputError(
             f"{printable(error.filename)}: {error.strerror}; "
-            f"{len(journal.entries)} photos are done, and --resume goes on"
+            f"{len(journal.entries)} photos are done, and --resume continues"
         ) from error
     finally:
         _summarize(journal, photos)
     if rows:
         rate = len(rows) / (time.perf_counter() - start)
-        typical = np.median([row["seconds"] for row in rows]) * 1000
+        median = np.median([row["seconds"] for row in rows]) * 1000
         print(
-            f"{len(rows)} masks in {settings.output_dir / 'masks'}, {rate:.1f} a second, "
-            f"{typical:.0f} ms from a photo to its mask (median)"
+            f"{len(rows)} masks in {settings.output_dir / 'masks'}, {rate:.1f} per second, "
+            f"median {median:.0f} ms per photo"
         )
     return 1 if failed else 0
 
 
 def _possible(photos: Mapping[str, Path], settings: Settings) -> tuple[dict[str, Path], int]:
-    """The photos without those whose outputs can have no such name, each of which is told, and the number of these."""
+    """The photos whose output names are possible, and the number of the others, each of which is reported."""
     possible = {}
     for name, photo in photos.items():
         try:
@@ -91,9 +91,9 @@ def _possible(photos: Mapping[str, Path], settings: Settings) -> tuple[dict[str,
 
 
 def _journal(settings: Settings, photos: Mapping[str, Path]) -> Journal:
-    """The journal to go on with, or a new one; `InputError` where files are there that nobody said to replace."""
+    """The journal to continue, or a new one; `InputError` if outputs exist that no flag allows to replace."""
     if settings.overwrite and settings.resume:
-        raise InputError("--overwrite begins anew and --resume goes on: expected one of them")
+        raise InputError("--overwrite starts over and --resume continues: expected one of them")
     folder = settings.output_dir
     journal = Journal(folder)
     if settings.resume:
@@ -103,14 +103,14 @@ def _journal(settings: Settings, photos: Mapping[str, Path]) -> Journal:
     wanted = [path for name in photos for path in settings.outputs(name).values()]
     present = [path for path in (*wanted, folder / outputs.SUMMARY, journal.path) if outputs.exists(path)]
     if present:
-        more = f" and {len(present) - 1} more are" if len(present) > 1 else " is"
-        goes_on = "--resume goes on, " if outputs.exists(journal.path) else ""
-        raise InputError(f"{printable(present[0])}{more} there already: {goes_on}--overwrite replaces them")
+        others = f" and {len(present) - 1} more are" if len(present) > 1 else " is"
+        resume = "--resume continues, " if outputs.exists(journal.path) else ""
+        raise InputError(f"{printable(present[0])}{others} there already: {resume}--overwrite replaces them")
     return journal
 
 
 def _done(journal: Journal, seen: Mapping[str, Seen], settings: Settings) -> dict[str, Entry]:
-    """What stays of a journal: photos whose outputs are all there, and those of other calls whose masks are."""
+    """The journal entries to keep: unchanged photos with all outputs, and photos of other calls with masks."""
     done = {}
     for name, entry in journal.entries.items():
         kinds = settings.kinds if name in seen else ["masks"]
@@ -121,7 +121,7 @@ def _done(journal: Journal, seen: Mapping[str, Seen], settings: Settings) -> dic
 
 
 def _summarize(journal: Journal, photos: Mapping[str, Path]) -> None:
-    """Write the summary of all that is done: the photos in their order, then those of other calls."""
+    """Write the summary of all photos that are done: first in the order of `photos`, then photos of other calls."""
     names = [name for name in photos if name in journal.entries]
     names += [name for name in journal.entries if name not in photos]
     if names:

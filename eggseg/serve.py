@@ -1,4 +1,4 @@
-"""`eggseg serve`: a trained model over HTTP, as SageMaker's endpoint serves it."""
+"""`eggseg serve`: serve a trained model over HTTP, as a SageMaker endpoint does."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from eggseg.serving.limits import Limits
 class Settings(Limits):
     """Serve masks on this machine, by the contract of a SageMaker endpoint: GET /ping, and POST /invocations with a
     photo (image/jpeg, image/png, application/x-image) or JSON {"images": [base64, ...]}. The answer is the mask as PNG,
-    or JSON with class shares where the request's Accept says application/json. There is neither authentication nor
-    TLS: a proxy has to add them."""
+    or JSON with class shares if the request accepts application/json. There is no authentication and no TLS: a proxy
+    has to add them."""
 
     model: Path
     """A run folder of eggseg.train, or its saved_model."""
     host: str = "127.0.0.1"
-    """Address to listen at; 0.0.0.0 is every one of this machine's."""
+    """Address to listen on; 0.0.0.0 is every address of this machine."""
     port: int = 8080
-    """Port to listen at."""
+    """Port to listen on."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network: auto is bfloat16 where the processor has it, else float32."""
 

@@ -1,4 +1,4 @@
-"""`eggseg synthetic`: a data set of made-up kitchen scenes with exact masks.
+"""`eggseg synthetic`: draw a data set of made-up kitchen scenes with exact masks.
 
 eggseg synthetic scenes --count 200 --seed 0
 """

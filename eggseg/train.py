@@ -1,4 +1,4 @@
-"""`eggseg train`: a folder of photos and masks to a trained model."""
+"""`eggseg train`: train a model on a folder of photos and masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(config: Config) -> int:
     if config.folds:
         cross_validation.run(config)
     else:
-        # Only now: whoever asks for --help does not wait for TensorFlow.
+        # Imported late, so that --help does not wait for TensorFlow.
         from eggseg.training.run import train
 
         train(config)

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Build the image that jobs run in, and push it to ECR.
+# Build the image for training jobs and push it to ECR.
 set -euo pipefail
 
 usage() {
     cat <<'USAGE'
 usage: sagemaker/build_and_push.sh --region REGION [--repository NAME] [--account ID] [--base IMAGE] [--dry_run]
 
-Builds the Dockerfile on AWS's TensorFlow training image, makes the ECR repository where there is none, logs in, tags the
-image with the commit and as latest, and pushes both. What launch.py takes as --image_uri is printed last.
+Builds the Dockerfile on AWS's TensorFlow training image, creates the ECR repository if it is missing, logs in, tags the
+image with the commit and as latest, and pushes both tags. The last line printed is the --image_uri for launch.py.
 
-  --region REGION      where the repository lies
-  --repository NAME    its name; eggseg unless told
-  --account ID         your account; asked of AWS unless told
-  --base IMAGE         image to build on; AWS's, for TensorFlow 2.21 on GPUs, unless told
-  --dry_run            print the commands and run none
+  --region REGION      region of the repository
+  --repository NAME    name of the repository; the default is eggseg
+  --account ID         your account; the default is the account of your AWS credentials
+  --base IMAGE         base image; the default is AWS's image for TensorFlow 2.21 on GPUs
+  --dry_run            print the commands without running them
 
-It needs docker, git, the AWS CLI, and for the default --base Python with eggseg's extra sagemaker (PYTHON says which).
+It needs docker, git and the AWS CLI. The default --base needs a Python with eggseg's extra sagemaker; set PYTHON to it.
 USAGE
 }
 
@@ -34,11 +34,11 @@ while [ $# -gt 0 ]; do
             ;;
         --dry_run) dry_run=yes && shift ;;
         -h | --help) usage && exit 0 ;;
-        *) fail "unknown argument $1: --help tells what there is" ;;
+        *) fail "unknown argument $1: --help lists the arguments" ;;
     esac
 done
 
-[ -n "$region" ] || fail "--region is missing, eu-west-1 for one"
+[ -n "$region" ] || fail "--region is missing, for example eu-west-1"
 [[ $region =~ ^[a-z]{2}(-[a-z]+)+-[0-9]$ ]] || fail "--region is '$region', expected one such as eu-west-1"
 [[ $repository =~ ^[a-z0-9]+([._/-][a-z0-9]+)*$ ]] || fail "--repository is '$repository', expected lower case, such as eggseg"
 [[ -z $account || $account =~ ^[0-9]{12}$ ]] || fail "--account is '$account', expected 12 digits"
@@ -62,14 +62,14 @@ needs aws
 command -v git >/dev/null || fail "git is not installed"
 
 if [ -z "$account" ]; then
-    [ -z "$dry_run" ] || fail "--dry_run asks nobody: --account says which it would be"
-    account=$(aws sts get-caller-identity --query Account --output text) || fail "AWS does not know you: aws configure"
+    [ -z "$dry_run" ] || fail "--dry_run does not ask AWS: set --account"
+    account=$(aws sts get-caller-identity --query Account --output text) || fail "AWS accepts no credentials of yours: run aws configure"
 fi
 if [ -z "$base" ]; then
     base=$(PYTHONPATH=sagemaker "${PYTHON:-python3}" -c "
 import sending
 print(sending.image('training', '$region', 'ml.g5.xlarge'))
-" 2>/dev/null | tail -n 1) || fail "the default image is not known: pip install '.[sagemaker]', or --base says which image"
+" 2>/dev/null | tail -n 1) || fail "the default image is not known: pip install '.[sagemaker]', or set --base"
 fi
 
 commit=$(git rev-parse --short=12 HEAD)
@@ -99,7 +99,7 @@ ensure_repository() {
     fi
 }
 
-# AWS's own image lies in a registry of AWS's, which wants a login too.
+# AWS's own image is in a registry of AWS, which needs a login too.
 if [[ ${base%%/*} == *.dkr.ecr.* ]]; then
     login "${base%%/*}"
 fi

@@ -1,4 +1,4 @@
-"""Serve a trained model on Amazon SageMaker, or let it work through a bucket of photos.
+"""Serve a trained model on Amazon SageMaker, or run it on a bucket of photos.
 
 python sagemaker/deploy.py realtime MODEL --role ROLE
 python sagemaker/deploy.py serverless MODEL --role ROLE
@@ -27,26 +27,26 @@ from eggseg.errors import InputError  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings(sending.Settings):
-    """Serve a model: on a machine of its own (realtime), on demand (serverless), or for all photos of a bucket
+    """Serve a model: on a dedicated machine (realtime), on demand (serverless), or for all photos of a bucket
     (batch)."""
 
     kind: tyro.conf.Positional[Literal["realtime", "serverless", "batch"]]
-    """A real-time endpoint costs as long as it is there, a serverless one by the request, batch while it runs."""
+    """A realtime endpoint costs money as long as it exists, a serverless one per request, a batch job while it runs."""
     model: tyro.conf.Positional[str]
-    """model.tar.gz of a training job, s3://...; or a run folder of this machine, which is packed and uploaded."""
+    """model.tar.gz of a training job, s3://...; or a local run folder, which is packed and uploaded."""
     name: str = "eggseg"
-    """Name of the endpoint, or what the name of the batch job begins with."""
+    """Name of the endpoint, or prefix of the name of the batch job."""
     instance_type: str = "ml.c6i.xlarge"
-    """Machine, of realtime and batch; bfloat16 needs ml.c7i or ml.m7i."""
+    """Instance type for realtime and batch; bfloat16 needs ml.c7i or ml.m7i."""
     photos: str | None = None
-    """Of batch: the photos, s3://BUCKET/PREFIX."""
+    """For batch: the photos, s3://BUCKET/PREFIX."""
     masks: str | None = None
-    """Of batch: where their masks go, as NAME.out, s3://BUCKET/PREFIX."""
+    """For batch: where the masks are written, as NAME.out, s3://BUCKET/PREFIX."""
     memory: int = 6144
-    """Of serverless: memory, MB."""
+    """For serverless: memory, MB."""
     concurrent: int = 3
-    """Of serverless and batch: requests that are worked on at a time, by each machine of a batch. A batch takes photos
-    of up to 100 MB together at a time, and of 32 MB each."""
+    """For serverless and batch: concurrent requests; for batch, of each machine. In a batch, concurrent photos may have
+    100 MB together and 32 MB each."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> int:
-    """Rehearse, check what would be sent, and send it."""
+    """Rehearse, check the requests, and send them."""
     if settings.kind == "batch" and not (settings.photos and settings.masks):
         raise InputError("batch takes --photos s3://... and --masks s3://...")
     with tempfile.TemporaryDirectory() as temporary:
@@ -70,7 +70,7 @@ def run(settings: Settings) -> int:
 
 
 def pack(run: Path, folder: Path) -> Path:
-    """A run folder's model as the endpoint wants it: model.tar.gz with `1/` and `code/inference.py`."""
+    """Pack the model of a run folder as the endpoint expects it: model.tar.gz with `1/` and `code/inference.py`."""
     model = run / "saved_model" / "1"
     if not (model / "saved_model.pb").is_file():
         raise InputError(f"{run} holds no model: expected a run folder with saved_model/1/, or s3://.../model.tar.gz")
@@ -99,8 +99,8 @@ def _start(session: Any, settings: Settings, archive: Path | None, *, wait: bool
     )
     shared: dict[str, Any] = {"tags": sending.tags(settings.tags), "wait": wait}
     if settings.kind == "realtime":
-        where = {"initial_instance_count": settings.instance_count, "instance_type": settings.instance_type}
-        model.deploy(**where, endpoint_name=settings.name, **shared)
+        machines = {"initial_instance_count": settings.instance_count, "instance_type": settings.instance_type}
+        model.deploy(**machines, endpoint_name=settings.name, **shared)
     elif settings.kind == "serverless":
         config = ServerlessInferenceConfig(settings.memory, settings.concurrent)
         model.deploy(serverless_inference_config=config, endpoint_name=settings.name, **shared)
@@ -108,11 +108,11 @@ def _start(session: Any, settings: Settings, archive: Path | None, *, wait: bool
         transformer = model.transformer(
             settings.instance_count,
             settings.instance_type,
-            strategy="SingleRecord",  # a photo a request: masks are as large as their photos
+            strategy="SingleRecord",  # one photo per request: masks are as large as their photos
             output_path=settings.masks,
             accept="image/png",
             max_concurrent_transforms=settings.concurrent,
-            # MB: what the handler takes of each photo, and what the service takes of all at a time.
+            # MB: the handler accepts 32 per photo, the service 100 for all concurrent photos.
             max_payload=max(1, min(32, 100 // max(1, settings.concurrent))),
             tags=sending.tags(settings.tags),
         )

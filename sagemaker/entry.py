@@ -1,4 +1,4 @@
-"""What a training job runs: `eggseg.train` with the folders that SageMaker gives it."""
+"""Entry point of a training job: `eggseg.train` with the folders that SageMaker provides."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PICTURES = ("samples.png", "curves.png", "history.csv", "config.json", METRICS)
 
 
 def main() -> None:
-    """Train; a job that was interrupted goes on where its checkpoints end."""
+    """Train; an interrupted job continues from its last checkpoint."""
     args = sys.argv[1:]
     checkpoints = BASE / "checkpoints"
     if checkpoints.is_dir():
-        # Synchronised with S3 while the job runs, and there again when it starts anew.
+        # SageMaker syncs this folder with S3 while the job runs, and restores it when the job restarts.
         args += ["--output_dir", str(checkpoints), "--resume"]
     try:
         train.run(Config.from_args(args))
     except (InputError, OSError) as error:
-        # Of all that a job prints, the toolkit takes a line with the name of an exception for its failure's reason.
+        # The toolkit takes a printed line with the name of an exception as the job's failure reason.
         sys.exit(f"RuntimeError: {' '.join(str(error).split())}")
     _add_serving_code()
     hosts = json.loads(os.environ.get("SM_HOSTS", "[]"))
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _add_serving_code() -> None:
-    """The endpoint wants its handler beside the model: `code/inference.py`."""
+    """Copy the handler beside the model, where the endpoint expects it: `code/inference.py`."""
     handler = Path(__file__).parent / "inference.py"
     model = os.environ.get("SM_MODEL_DIR")
     if model and handler.exists():
@@ -45,7 +45,7 @@ def _add_serving_code() -> None:
 
 
 def _keep_pictures(run: Path) -> None:
-    """Figures and pictures go to the job's output, where no later job writes over them."""
+    """Copy metrics and pictures to the job's output, where no later job overwrites them."""
     output = Path(os.environ.get("SM_OUTPUT_DATA_DIR", BASE / "output" / "data"))
     output.mkdir(parents=True, exist_ok=True)
     for name in PICTURES:

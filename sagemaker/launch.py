@@ -1,8 +1,8 @@
-"""Start a training job on Amazon SageMaker, or a search for the best settings.
+"""Start a training job or a hyperparameter search on Amazon SageMaker.
 
     python sagemaker/launch.py s3://BUCKET/DATA --role ROLE --instance_type ml.g5.xlarge -- --profile best
 
-What stands behind `--` are settings of `python -m eggseg.train`; they are checked before anything is sent.
+Arguments after `--` are settings of `eggseg train`; they are checked before anything is sent.
 """
 
 from __future__ import annotations
@@ -43,42 +43,42 @@ HERE_ONLY = (
     "tfds",
     "distribution",
 )
-"""Settings of training that mean nothing on another machine, or that the job sets itself."""
+"""Training settings that mean nothing on another machine, or that the job sets itself."""
 
 SEARCHED = {"learning_rate": (5e-4, 5e-3, "Logarithmic"), "dice": (0.25, 2.0, "Auto"), "augment": (0.3, 1.0, "Linear")}
-"""What `--tune` searches: from, to, and on which scale."""
+"""What `--tune` searches: lower bound, upper bound, scale."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings(sending.Settings):
-    """Start a training job on SageMaker. Settings of eggseg.train stand behind `--`."""
+    """Start a training job on SageMaker. Settings of eggseg.train follow after `--`."""
 
     data: tyro.conf.Positional[str]
-    """Folder with images/ and masks/: s3://BUCKET/PREFIX, or one of this machine, which is uploaded."""
+    """Folder with images/ and masks/: s3://BUCKET/PREFIX, or a local folder, which is uploaded."""
     instance_type: str = "ml.g5.xlarge"
-    """Machine; this one has a GPU with 24 GB."""
+    """Instance type; the default has a GPU with 24 GB."""
     volume_size: int = 50
     """Disk of each machine, GB."""
     image_uri: str | None = None
-    """Image of your own, from build_and_push.sh; without it AWS's newest, into which the job installs eggseg."""
+    """Your own image, from build_and_push.sh; the default is AWS's newest, in which the job installs eggseg."""
     job_name: str = "eggseg"
-    """What the job's name begins with; the time follows."""
+    """Prefix of the job's name; the time follows."""
     max_hours: float = 6.0
     """Hours after which the job is stopped."""
     spot: bool = False
-    """Use spare capacity, at a fraction of the price; an interrupted job goes on after its last epoch."""
+    """Use spare capacity, at a fraction of the price; an interrupted job continues after its last epoch."""
     max_wait_hours: float = 0.0
-    """Hours after which a spot job that waits for capacity is given up, its own included; 0 is twice --max_hours."""
+    """Hours, waiting and training together, after which a spot job is stopped; 0 is twice --max_hours."""
     subnets: tuple[str, ...] = ()
     """Subnets of a VPC that the job runs in."""
     security_group_ids: tuple[str, ...] = ()
     """Security groups in that VPC."""
     kms_key: str | None = None
-    """Key that encrypts disk and results."""
+    """KMS key that encrypts the disk and the results."""
     tune: int = 0
-    """Search learning rate, Dice weight and augmentation with so many jobs, by val_miou."""
+    """Number of jobs that search learning rate, Dice weight and augmentation for the best val_miou; 0 is no search."""
     tune_parallel: int = 2
-    """Jobs of the search that run at a time."""
+    """Concurrent jobs of the search."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,9 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings, config: Config) -> int:
-    """Rehearse, check what would be sent, and send it."""
+    """Rehearse, check the requests, and send them."""
     if settings.spot and settings.tune:
-        raise InputError("--spot keeps the checkpoints of one job, --tune starts several: leave one of them out")
+        raise InputError(
+            "--spot keeps the checkpoints of one job, but --tune starts several jobs: leave one of them out"
+        )
     if bool(settings.subnets) != bool(settings.security_group_ids):
         raise InputError("--subnets and --security_group_ids belong together: expected both or neither")
     if config.batch_size % max(1, settings.instance_count):
@@ -113,31 +115,31 @@ def run(settings: Settings, config: Config) -> int:
 
 
 def _tuning_name(name: str) -> str:
-    """The service takes 32 characters: the last, which hold the time."""
+    """The last 32 characters of a name, which hold the time: the service takes no more."""
     return name[-32:].lstrip("-")
 
 
 def hyperparameters(config: Config, machines: int = 1) -> dict[str, Any]:
-    """Settings of training that differ from the defaults; `InputError` where one means nothing on another machine."""
-    # In the job a profile comes first and flags overrule it: what differs from both is sent, and the profile's name.
-    there = Config().to_json() | PROFILES[config.profile]
-    changed = {name: value for name, value in config.to_json().items() if value != there[name]}
+    """Training settings that differ from the defaults; `InputError` if one means nothing on another machine."""
+    # In the job, flags override the profile: send the profile's name and whatever differs from the profile.
+    defaults = Config().to_json() | PROFILES[config.profile]
+    changed = {name: value for name, value in config.to_json().items() if value != defaults[name]}
     for name in HERE_ONLY:
         if name in changed:
             raise InputError(f"--{name} {changed[name]} means nothing in a job: leave it out")
     if config.encoder_weights not in ("imagenet", "none"):
-        raise InputError(
-            f"--encoder_weights {config.encoder_weights} is a file of this machine: expected imagenet or none"
-        )
+        raise InputError(f"--encoder_weights {config.encoder_weights} is a local file: expected imagenet or none")
     if machines > 1:
-        changed["distribution"] = "multi_worker"  # so that none trains alone where it does not find the others
+        changed["distribution"] = (
+            "multi_worker"  # so that a machine that does not find the others fails instead of training alone
+        )
     if config.classes:
-        changed["classes"] = "classes.json"  # which lies beside the code
+        changed["classes"] = "classes.json"  # `_code` puts it beside the code
     return changed
 
 
 def metric_definitions(config: Config) -> list[dict[str, str]]:
-    """What CloudWatch shall read from the log: the lines `NAME=VALUE` that training prints."""
+    """The metrics that CloudWatch reads from the log, where training prints lines `NAME=VALUE`."""
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
     names = ["val_miou", "val_loss", *(f"val_iou_{name}" for name in classes.names), "miou"]
     return [{"Name": name, "Regex": rf"\b{re.escape(name)}=([0-9.]+)"} for name in names]
@@ -145,7 +147,7 @@ def metric_definitions(config: Config) -> list[dict[str, str]]:
 
 @contextlib.contextmanager
 def _code(settings: Settings, config: Config) -> Iterator[Path]:
-    """A folder with what the job runs; into AWS's image goes eggseg itself, and what it needs."""
+    """A temporary folder with the job's code; for AWS's image it includes eggseg and its requirements."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         shutil.copy(ROOT / "sagemaker/entry.py", folder)
@@ -159,17 +161,17 @@ def _code(settings: Settings, config: Config) -> Iterator[Path]:
 
 
 def requirements() -> list[str]:
-    """What eggseg needs and AWS's image lacks: all of it but TensorFlow and what comes with that."""
+    """The dependencies of eggseg that AWS's image lacks: all except TensorFlow and the packages it brings."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     lines = setup["options"]["install_requires"].splitlines()
     needed = [line for line in lines if line and not line.startswith("#")]
-    there = ("tensorflow", "keras", "numpy", "tensorboard")
-    return [line for line in needed if not line.startswith(there)]
+    present = ("tensorflow", "keras", "numpy", "tensorboard")
+    return [line for line in needed if not line.startswith(present)]
 
 
 def _start(session: Any, settings: Settings, config: Config, folder: Path, name: str, *, wait: bool) -> None:
-    """Upload, and start."""
+    """Upload the data if it is local, and start the job or search."""
     from sagemaker.tensorflow import TensorFlow
     from sagemaker.tuner import ContinuousParameter, HyperparameterTuner
 
@@ -177,7 +179,7 @@ def _start(session: Any, settings: Settings, config: Config, folder: Path, name:
     data = settings.data
     if not data.startswith("s3://"):
         if not Path(data, "images").is_dir():
-            raise InputError(f"{data} is no folder with images/ and masks/, and no s3:// address")
+            raise InputError(f"{data} is neither a folder with images/ and masks/ nor an s3:// address")
         data = session.upload_data(
             data, session.default_bucket(), f"{settings.prefix}/data/{Path(data).resolve().name}"
         )

@@ -1,4 +1,4 @@
-"""What the service accepts, from the model of it that comes with botocore: names, types, limits."""
+"""The requests that SageMaker accepts, by the service model in botocore: names, types, limits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def faults(client: Any, operation: str, request: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the request of an operation, such as `CreateTrainingJob`, a line each; empty if nothing.
+    """Faults of the request of an operation such as `CreateTrainingJob`, one line each; empty if there are none.
 
-    botocore itself refuses wrong types and missing fields, but neither names that break the service's patterns nor
-    times that contradict each other.
+    botocore itself refuses wrong types and missing fields, but not names that break the service's patterns or times
+    that contradict each other.
     """
     shape = client.meta.service_model.operation_model(operation).input_shape
     return [*_walk(shape, request, ""), *_contradictions(request)]
@@ -44,24 +44,32 @@ def _string(shape: Any, value: str, path: str) -> Iterator[str]:
         alike = [kind for kind in kinds if kind.split(".")[1:2] == value.split(".")[1:2]] or kinds
         yield f"{path} is {value!r}, expected one of {', '.join(alike[:12])}{', ...' if len(alike) > 12 else ''}"
     elif pattern and not re.fullmatch(_in_python(pattern), value):
-        yield f"{path} is {value!r}, expected what fits {pattern}"
+        yield f"{path} is {value!r}, expected to match {pattern}"
     else:
         yield from _within(shape, len(value), path, "characters")
 
 
 def _in_python(pattern: str) -> str:
-    """The service's patterns are Java's, whose classes of letters, blanks and digits Python writes in another way."""
+    """Translate a pattern from Java, which writes classes of letters, blanks and digits differently from Python."""
     for java, python in ((r"\p{L}", r"\w"), (r"\p{Z}", r"\s"), (r"\p{N}", r"\d")):
         pattern = pattern.replace(java, python)
     return pattern
 
 
-def _within(shape: Any, size: float, path: str, what: str) -> Iterator[str]:
+def _within(shape: Any, size: float, path: str, unit: str) -> Iterator[str]:
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
     if least is not None and size < least:
-        yield f"{path} has {size} {what}, expected at least {least}" if what else f"{path} is {size}, expected {least}"
+        yield (
+            f"{path} has {size} {unit}, expected at least {least}"
+            if unit
+            else f"{path} is {size}, expected at least {least}"
+        )
     if most is not None and size > most:
-        yield f"{path} has {size} {what}, expected at most {most}" if what else f"{path} is {size}, at most {most}"
+        yield (
+            f"{path} has {size} {unit}, expected at most {most}"
+            if unit
+            else f"{path} is {size}, expected at most {most}"
+        )
 
 
 def _contradictions(request: Mapping[str, Any]) -> Iterator[str]:

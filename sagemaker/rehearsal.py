@@ -1,4 +1,4 @@
-"""A session with AWS that sends nothing, and remembers what it would have sent."""
+"""An AWS session that sends nothing and records the requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import boto3
 from botocore.awsrequest import AWSResponse
 
 ACCOUNT = "111122223333"
-"""The account of AWS's own examples."""
+"""The account in AWS's documentation examples."""
 
 IDENTITY = f"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 <Arn>arn:aws:iam::{ACCOUNT}:user/rehearsal</Arn><UserId>rehearsal</UserId><Account>{ACCOUNT}</Account>
@@ -27,9 +27,9 @@ UPLOADED = "<CompleteMultipartUploadResult/>"
 
 
 class Rehearsal:
-    """`session` is a boto3 session for the SDK; `calls` are SageMaker's operations and their parameters, in order.
+    """`session` is a boto3 session for the SDK; `calls` lists SageMaker operations and their parameters, in order.
 
-    What is sent is answered here, before it reaches the network: uploads succeed, jobs are made, nothing else is there.
+    Requests are answered here, before they reach the network: uploads and new jobs succeed, and nothing else exists.
     """
 
     def __init__(self, region: str) -> None:
@@ -40,9 +40,9 @@ class Rehearsal:
         self.session.events.register("before-send", self._answer)
 
     def of(self, operation: str) -> dict[str, Any]:
-        """The parameters of the one call of an operation."""
-        (found,) = (parameters for name, parameters in self.calls if name == operation)
-        return found
+        """The parameters of the only call of an operation."""
+        (only,) = (parameters for name, parameters in self.calls if name == operation)
+        return only
 
     def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if model.service_model.service_name == "sagemaker":
@@ -53,7 +53,7 @@ class Rehearsal:
         body = b"{}"
         if service == "sts":
             body = IDENTITY.encode()
-        elif service == "iam":  # a role was given by its name
+        elif service == "iam":  # the role was given by name, not ARN
             body = ROLE.encode()
         elif service == "s3":
             answers = {
@@ -69,7 +69,7 @@ class Rehearsal:
 
 
 class _Body:
-    """What botocore reads an answer from."""
+    """The body of an answer, as botocore reads it."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content

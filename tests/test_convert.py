@@ -239,7 +239,7 @@ def failing(folder: Path, path: Path, *args: str) -> list[str]:
             "cannot be read as XML: EntitiesForbidden",
         ),
         (lambda f: f / "photos", ("--format", "voc"), "labelmap.txt is not there"),
-        (lambda f: f / "nowhere", (), "is no annotation that can be told by itself"),
+        (lambda f: f / "nowhere", (), "is not recognised: expected --format"),
     ],
 )
 def test_what_cannot_be_converted_is_one_clear_error(

@@ -123,15 +123,15 @@ def repaint(folder: Path, **values: int) -> None:
         Image.fromarray(table[np.array(Image.open(path))]).save(path)
 
 
-@pytest.mark.parametrize(("split", "says"), [("train", "was trained on no photo"), ("val", "held none out")])
+@pytest.mark.parametrize(("split", "says"), [("train", "was trained on no photos"), ("val", "held out no photos")])
 def test_a_split_that_is_empty_chooses_nothing(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str, says: str
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"split": {"train": [], "val": []}}))
     assert evaluate.main(["--model", str(tmp_path), "--data_dir", str(data_dir), "--split", split]) == 2
     assert (
-        capsys.readouterr().err == f"error: {tmp_path} {says}{', as runs of made-up scenes are' * (split == 'train')}: "
-        f"--split {split} chooses nothing to measure on\n"
+        capsys.readouterr().err == f"error: {tmp_path} {says}{', as with made-up scenes' * (split == 'train')}: "
+        f"--split {split} selects no photos\n"
     )
 
 
@@ -172,7 +172,7 @@ def test_the_photos_of_a_split_that_are_gone_are_told(
     (folder / "images" / held[0]).unlink()
     (folder / "masks" / held[0]).with_suffix(".png").unlink()
     assert evaluated(run_dir, folder, "--split", "val") == (2, None)
-    assert f"lacks 1 of the run's photos, or their masks, {held[0]} first" in capsys.readouterr().err
+    assert f"lacks 1 of the run's photos, or their masks; the first is {held[0]}" in capsys.readouterr().err
     code, figures = evaluated(run_dir, folder, "--split", "val", "--audit", "warn")
     assert (code, figures["photos"]) == (0, len(held) - 1)
 

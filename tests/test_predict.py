@@ -227,7 +227,7 @@ def test_another_call_replaces_nothing_of_an_earlier_one(
     assert predict.main(args(run_dir, out, first)) == 0
     before = {name: (out / name).read_bytes() for name in files(out)}
     assert predict.main(args(run_dir, out, second)) == 2
-    assert "summary.csv and 1 more are there already: --resume goes on, --overwrite" in capsys.readouterr().err
+    assert "summary.csv and 1 more are there already: --resume continues, --overwrite" in capsys.readouterr().err
     assert {name: (out / name).read_bytes() for name in files(out)} == before
     assert predict.main([*args(run_dir, out, second), "--resume"]) == 0
     assert [row["file"] for row in rows(out)] == ["b.png", "a.png"]
@@ -393,7 +393,7 @@ def test_a_full_disk_ends_the_call_with_the_summary_of_what_is_done(
         patch.setattr(writing, "write_bytes", full)
         assert predict.main(given) == 2
     assert capsys.readouterr().err == (
-        f"error: {out / 'masks' / 'c.png.png'}: No space left on device; 2 photos are done, and --resume goes on\n"
+        f"error: {out / 'masks' / 'c.png.png'}: No space left on device; 2 photos are done, and --resume continues\n"
     )
     assert [row["file"] for row in rows(out)] == ["a.png", "b.png"]
     assert predict.main([*given, "--resume"]) == 0

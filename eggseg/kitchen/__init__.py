@@ -1,1 +1,1 @@
-"""A kitchen drawn from dice: canvas and camera, things, places and the lens; `scenes` is the door to it."""
+"""Random kitchen scenes: canvas and camera, objects, places and the lens. `scenes` is the entry point."""

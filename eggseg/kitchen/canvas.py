@@ -1,8 +1,9 @@
-"""A canvas: a photo and the class of its pixels, outlined by the same polygons through the same camera.
+"""A canvas: a photo and its class ids, drawn from the same polygons through the same camera.
 
-The world is a table plane in centimetres, x to the right, y away from the camera, z up. Whatever is drawn last owns its
-pixels, in the photo as in the class ids, so occlusion is exact. Transcendental functions are taken of scalars,
-and points are rounded to 1/16 pixel; arrays see only arithmetic and square roots, which every processor rounds alike.
+The world is a table plane in centimetres, x to the right, y away from the camera, z up. A later shape covers earlier
+ones in both the photo and the class ids, so occlusion is exact. Every processor gives the same pixels: transcendental
+functions are computed on scalars only, points are rounded to 1/16 pixel, and arrays see only arithmetic and square
+roots.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ T = TypeVar("T")
 Rng = np.random.Generator
 Color = tuple[float, float, float]
 Point = tuple[float, float]
-Shape = list[list[Point]]  # the union of polygons, pixels
+Shape = list[list[Point]]  # a union of polygons, pixels
 Box = tuple[int, int, int, int]  # left, top, right, bottom, pixels
-Shade = Callable[["Canvas", Image.Image, Box], np.ndarray]  # (h, w, 3) uint8 of a box under a coverage
+Shade = Callable[
+    ["Canvas", Image.Image, Box], np.ndarray
+]  # colours of a box, (h, w, 3) uint8; the image is its coverage
 
 TURN = tuple((round(math.cos(i * math.pi / 24), 12), round(math.sin(i * math.pi / 24), 12)) for i in range(48))
-BACKGROUND = 0  # the first of any class table
+BACKGROUND = 0  # the first class of any class table
 
 
-# Dice.
+# Random numbers.
 def uniform(rng: Rng, low: float, high: float) -> float:
     return low + (high - low) * float(rng.random())
 
@@ -41,14 +44,14 @@ def pick(rng: Rng, options: Sequence[T]) -> T:
 
 
 def near(rng: Rng, color: Color, spread: float = 12) -> Color:
-    """A colour like `color`: mostly lighter or darker, a little off in hue, 0..255."""
+    """A colour near `color`, 0..255: mostly lighter or darker, with a small change of hue."""
     light = uniform(rng, -spread, spread)
     red, green, blue = (min(255.0, max(0.0, c + light + uniform(rng, -spread, spread) / 3)) for c in color)
     return red, green, blue
 
 
 def anycolor(rng: Rng) -> Color:
-    """Most things are some grey or a muted colour, the others are as coloured as packaging is."""
+    """A random colour: mostly grey or muted, sometimes as vivid as packaging."""
     grey, roll = uniform(rng, 20, 240), uniform(rng, 0, 1)
     if roll < 0.4:
         return near(rng, (grey, grey, grey), 8)
@@ -60,7 +63,7 @@ def anycolor(rng: Rng) -> Color:
 
 
 def child(rng: Rng) -> Rng:
-    """Dice of their own for one thing: how many it rolls, say for its pixels, changes nothing else."""
+    """A separate generator for one object: how many numbers it draws changes nothing else."""
     return np.random.default_rng(int(rng.integers(1 << 32)))
 
 
@@ -71,7 +74,7 @@ def darker(color: Color, factor: float) -> Color:
 
 # Geometry.
 class Camera:
-    """A pinhole over the table: centimetres in, pixels out. Angles in degrees, `focal` in long sides of the photo."""
+    """A pinhole camera over the table: centimetres to pixels. Angles in degrees, `focal` in long sides of the photo."""
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class Camera:
 
     def _depth(self, x: float, y: float, z: float) -> tuple[float, float, float, float]:
         dx, dy, dz = x - self.place[0], y - self.place[1], z - self.place[2]
-        # Nothing comes nearer than 2 cm: what lies behind the camera is pushed out of the frame instead of mirrored.
+        # Depth is at least 2 cm: points behind the camera move out of the frame instead of being mirrored.
         return dx, dy, dz, max(2.0, dx * self.forward[0] + dy * self.forward[1] + dz * self.forward[2])
 
     def project(self, x: float, y: float, z: float = 0) -> Point:
@@ -104,18 +107,18 @@ class Camera:
         return round(u * 16) / 16, round(v * 16) / 16
 
     def scale(self, x: float, y: float, z: float = 0) -> float:
-        """Pixels per centimetre at a place."""
+        """Pixels per centimetre at a point."""
         return max(1, round(self.focal / self._depth(x, y, z)[3] * 64)) / 64
 
     def ground(self, u: float, v: float) -> Point:
-        """The table point, centimetres, behind a pixel."""
+        """The point on the table, centimetres, that a pixel shows."""
         a, b = (u - self.size[0] / 2) / self.focal, (self.size[1] / 2 - v) / self.focal
         ray = [f + a * r + b * w for f, r, w in zip(self.forward, self.right, self.up, strict=True)]
         t = self.place[2] / max(0.02, -ray[2])
         return self.place[0] + t * ray[0], self.place[1] + t * ray[1]
 
     def plane_of_pixel(self, left: int, top: int) -> list[float]:
-        """Coefficients (a .. i) of x = (a u + b v + c) / (g u + h v + i), y = (d u + e v + f) / same, at z = 0."""
+        """Coefficients (a .. i) of x = (a u + b v + c) / w, y = (d u + e v + f) / w, w = g u + h v + i, at z = 0."""
         u0, v0 = left + 0.5 - self.size[0] / 2, top + 0.5 - self.size[1] / 2
         rays = [
             (r / self.focal, -u / self.focal, f + (r * u0 - u * v0) / self.focal)
@@ -128,7 +131,7 @@ class Camera:
 
 
 def hull(points: Sequence[Point]) -> list[Point]:
-    """The convex hull, in order around it."""
+    """The convex hull; its points in order along the outline."""
     ordered = sorted(set(points))
     sides = []
     for line in (ordered, ordered[::-1]):
@@ -148,7 +151,7 @@ def disc(u: float, v: float, radius: float, squash: float = 1) -> list[Point]:
 
 
 def chain(points: Sequence[Point], radii: Sequence[float]) -> Shape:
-    """Sausages from point to point, pixels."""
+    """Capsules that join the points, pixels."""
     discs = [disc(u, v, r) for (u, v), r in zip(points, radii, strict=True)]
     return [hull(a + b) for a, b in itertools.pairwise(discs)]
 
@@ -166,14 +169,14 @@ def noise(rng: Rng, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray
 
 
 def tint(color: Color, value: np.ndarray, add: np.ndarray | float = 0) -> np.ndarray:
-    """A colour times a value plus a light, (h, w, 3) uint8."""
+    """A colour times a brightness plus a highlight, (h, w, 3) uint8."""
     add = np.asarray(add, np.float32)
     bands = [np.clip(value * np.float32(c) + add + np.float32(0.5), 0, 255).astype(np.uint8) for c in color]
     return np.stack(bands, -1)
 
 
 def texture(rng: Rng, kind: str, color: Color, side: int = 512) -> Image.Image:
-    """A square piece of table, wall or cloth: plain, wood, granite, tile, stripes or steel."""
+    """A square texture of table, wall or cloth; `kind` is plain, wood, granite, tile, stripes or steel."""
     size, value = (side, side), np.ones((side, side), np.float32)
     value += uniform(rng, 0.02, 0.09) * noise(rng, size, (7, 7)) + uniform(rng, 0, 0.035) * noise(rng, size, (60, 60))
     ramp = np.arange(side, dtype=np.int32)
@@ -205,10 +208,10 @@ def texture(rng: Rng, kind: str, color: Color, side: int = 512) -> Image.Image:
 
 # The canvas.
 class Canvas:
-    """A photo in the making, its class ids at the full size, the camera and the light they share.
+    """A photo being drawn, its class ids at full size, and the camera and light of both.
 
-    `light` points from the scene to the lamp: right, down and towards the camera. `full` is the size of the ids; the
-    photo may be drawn smaller.
+    `light` points from the scene to the lamp: right, down and towards the camera. `full` is the size of the class ids;
+    the photo may be drawn smaller.
     """
 
     def __init__(self, camera: Camera, full: tuple[int, int], light: tuple[float, float, float], color: Color) -> None:
@@ -224,14 +227,14 @@ class Canvas:
         self._queue: list[tuple[float, Callable[[], None]]] = []
 
     def put(self, rng: Rng, thing: Callable[..., Any], x: float, y: float, *args: Any, **kwargs: Any) -> None:
-        """Queue a thing, with dice of its own."""
-        dice = child(rng)
-        self._queue.append((-y, lambda: thing(self, dice, x, y, *args, **kwargs)))
+        """Queue an object to draw at (x, y), with a random generator of its own."""
+        own = child(rng)
+        self._queue.append((-y, lambda: thing(self, own, x, y, *args, **kwargs)))
 
     def flush(self) -> None:
-        """Draw what was put, the farthest first."""
-        for _, thing in sorted(self._queue, key=lambda item: item[0]):
-            thing()
+        """Draw the queued objects, the farthest first."""
+        for _, draw in sorted(self._queue, key=lambda item: item[0]):
+            draw()
         self._queue.clear()
 
     def paint(
@@ -243,7 +246,7 @@ class Canvas:
         outside: Shape | None = None,
         opacity: float = 1,
     ) -> None:
-        """Draw a shape of class `owner` (None: the pixels keep theirs), cut to and by other shapes."""
+        """Draw a shape of class `owner` (None keeps the class ids), clipped by `within` and `outside`."""
         box = _box(shape, self.photo.size, (1, 1))
         if box is None:
             return
@@ -263,24 +266,24 @@ class Canvas:
         self.ids.paste(owner, box, alpha.point(_HALF))
 
     def shadow(self, shape: Shape, softness: float, strength: float = 1) -> None:
-        """Darken under a shape; `softness` in pixels."""
+        """Darken the photo under a shape; `softness` in pixels."""
         grow = int(2 * softness) + 2
         box = _box(shape, self.photo.size, (1, 1), grow)
         if box is None:
             return
-        # Drawn at a quarter: a shadow has no detail.
+        # Drawn at a quarter of the size, because a shadow has no detail.
         small = _coverage(shape, box, (0.25, 0.25), 1).filter(ImageFilter.GaussianBlur(softness / 4))
         factor = strength * self.shadow_strength
         alpha = small.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BILINEAR)
         self.photo.paste((6, 6, 9), box, alpha.point([round(min(1, factor) * i) for i in range(256)]))
 
     def cast(self, x: float, y: float, z: float) -> Point:
-        """Where on the table the shadow of a point falls, centimetres."""
+        """The point on the table, centimetres, where the shadow of a point falls."""
         lift = z * 0.6 / max(0.35, self.light[2])
         return x - self.light[0] * lift, y + self.light[1] * lift
 
     def surface(self, corners: Sequence[Point], skin: Image.Image, span: float, degrees: float = 0) -> None:
-        """Lay a texture of `span` centimetres on a polygon of the table, given in centimetres."""
+        """Lay a texture of `span` centimetres on a polygon of the table; corners in centimetres."""
         shape = [[self.camera.project(x, y) for x, y in corners]]
 
         def shade(canvas: Canvas, alpha: Image.Image, box: Box) -> np.ndarray:
@@ -309,9 +312,9 @@ def _box(shape: Shape, size: tuple[int, int], zoom: tuple[float, float], grow: i
 
 
 def _coverage(shape: Shape, box: Box, zoom: tuple[float, float], fine: int | None = None) -> Image.Image:
-    """How much of each pixel of a box the shape covers, 'L' 0..255."""
+    """The coverage of each pixel of a box by the shape, 'L' 0..255."""
     w, h = (max(1, round((box[2] - box[0]) * min(1, zoom[0]))), max(1, round((box[3] - box[1]) * min(1, zoom[1]))))
-    # A small thing is mostly edge and gets the finer steps.
+    # A small shape is mostly edge, so it gets finer steps.
     fine = fine or (4 if w * h < 60_000 else 2)
     image = Image.new("L", (w * fine, h * fine))
     pen = ImageDraw.Draw(image)
@@ -342,11 +345,11 @@ def grid(box: Box) -> tuple[np.ndarray, np.ndarray]:
 
 
 def puffy(color: Color, soft: float, depth: float = 1, rng: Rng | None = None, grain: float = 0.04) -> Shade:
-    """As if stuffed: the blurred outline, `soft` pixels wide, is a height that the light grazes."""
+    """Shade like a cushion: the coverage, blurred by `soft` pixels, is a height map lit from the side."""
     dice = None if rng is None else child(rng)
 
     def shade(canvas: Canvas, alpha: Image.Image, box: Box) -> np.ndarray:
-        # A wide slope is worked out small: in 8 bits its steps would show.
+        # A wide slope is computed at a small size: at full size its 8-bit steps would show.
         wide = max(0.6, soft)
         shrink = max(1.0, wide / 5)
         small = alpha.resize([max(1, round(side / shrink)) for side in alpha.size], Image.Resampling.BOX)
@@ -368,7 +371,7 @@ def puffy(color: Color, soft: float, depth: float = 1, rng: Rng | None = None, g
 
 
 def speckled(rng: Rng, color: Color, amount: float, cell: float = 6) -> Shade:
-    """A flat colour with lumps of `cell` pixels."""
+    """Shade with a flat colour and lumps of `cell` pixels."""
     dice = child(rng)
 
     def shade(canvas: Canvas, alpha: Image.Image, box: Box) -> np.ndarray:
@@ -380,7 +383,7 @@ def speckled(rng: Rng, color: Color, amount: float, cell: float = 6) -> Shade:
 
 
 def hollow(color: Color, center: Point, radii: Point, curve: float, streak: float = 0, glow: float = 0) -> Shade:
-    """The inside of a dish: lit away from the lamp; `streak` is the shine of turned metal, `glow` a haze."""
+    """Shade the inside of a dish, brighter away from the lamp; `streak` is the shine of turned metal, `glow` a haze."""
 
     def shade(canvas: Canvas, alpha: Image.Image, box: Box) -> np.ndarray:
         x, y = grid(box)

@@ -1,4 +1,4 @@
-"""What else lies about in a kitchen, hands included; none of it is an egg or a pan, whatever it looks like."""
+"""Distractors: other objects in a kitchen, hands included. None is an egg or a pan, though some look like it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def slab(
     z: float = 0,
     skin: str | None = None,
 ) -> list[Point]:
-    """A cuboid of w x d x h centimetres; returns the corners of its top in pixels."""
+    """Draw a cuboid of w x d x h centimetres; return the corners of its top in pixels."""
     offsets = [turn(sx * w / 2, sy * d / 2, heading) for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     low = [canvas.camera.project(x + dx, y + dy, z) for dx, dy in offsets]
     top = [canvas.camera.project(x + dx, y + dy, z + h) for dx, dy in offsets]
@@ -62,7 +62,7 @@ def slab(
 
 
 def blend(quad: Sequence[Point], p: float, q: float) -> Point:
-    """The point at shares p and q of a quadrilateral's two sides, pixels."""
+    """The point at fractions p and q along the two sides of a quadrilateral, pixels."""
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = quad
     u = (1 - q) * ((1 - p) * ax + p * bx) + q * ((1 - p) * dx + p * cx)
     v = (1 - q) * ((1 - p) * ay + p * by) + q * ((1 - p) * dy + p * cy)
@@ -95,7 +95,7 @@ def board(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def knife(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0) -> None:
-    """A knife, spoon or spatula: a dark thin handle that belongs to no pan."""
+    """A knife, spoon or spatula: its dark thin handle is no part of a pan."""
     dx, dy = turn(1, 0, uniform(rng, 0, 360))
     s, blade = canvas.camera.scale(x, y), near(rng, pick(rng, (STEEL, (200, 202, 204), (190, 150, 100), BLACK)), 20)
     tip, neck, end = (canvas.camera.project(x + dx * t, y + dy * t, z + 0.4) for t in (14, 0, -11))
@@ -154,7 +154,7 @@ def cable(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def laptop(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
-    """The lower half of a laptop, its keys rows of dark squares."""
+    """The lower half of a laptop; its keys are rows of dark squares."""
     top = slab(canvas, rng, x, y, 33, 23, 1.5, uniform(rng, -40, 40), near(rng, (214, 216, 218)))
     for row in range(5):
         for key in range(12):
@@ -187,7 +187,7 @@ def marker(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def hotplate(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
-    """A white box with one round black plate and a yellow thing on it: the plate is no pan."""
+    """A white box with a round black plate, which is not a pan, and often a small box on it."""
     heading, color = uniform(rng, -15, 15), near(rng, (232, 234, 236), 10)
     slab(canvas, rng, x, y, 22, 25, 6, heading, color)
     canvas.paint([ring(canvas, x, y, 6.5, 9.6)], near(rng, STEEL))
@@ -212,7 +212,7 @@ def hotplate(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def hob(canvas: Canvas, rng: Rng, x: float, y: float, w: float, d: float) -> list[Point]:
-    """A cooker top with four rings, electric or gas; returns their middles in centimetres."""
+    """A cooker top with four rings, electric or gas; return the centres of the rings in centimetres."""
     color = near(rng, pick(rng, ((28, 28, 30), (40, 40, 44), (226, 226, 222), STEEL)), 8)
     slab(canvas, rng, x, y, w, d, 1, 0, color)
     gas = chance(rng, 0.5)
@@ -248,7 +248,7 @@ def carton(
     heading: float = 0,
     dice: Rng | None = None,
 ) -> None:
-    """An open egg box, background itself; each egg is an egg as far as it shows. `dice` fill the cells."""
+    """An open egg carton: the carton is background, the visible part of each egg is egg. `dice` fills the cells."""
     dice = dice or rng
     color = near(
         rng,
@@ -269,7 +269,7 @@ def carton(
         ]
         canvas.shadow([back], 0.6 * canvas.camera.scale(x, y))
         canvas.paint([hull(back)], puffy(color, 0.8 * canvas.camera.scale(x, y), 1.2, rng))
-        for k in range(int(rng.integers(0, 6))):  # its print
+        for k in range(int(rng.integers(0, 6))):  # printed lines
             q = 0.3 + 0.09 * k
             canvas.paint(
                 [[blend(back, a, b) for a, b in ((0.2, q), (0.75, q), (0.75, q + 0.04), (0.2, q + 0.04))]],
@@ -326,9 +326,9 @@ def hand(
     held: Callable[[], None] | None = None,
     fingers: int = 4,
 ) -> None:
-    """An arm out of the frame, its fingers at pixel (u, v), `heading` degrees on the photo, `s` pixels a centimetre.
+    """An arm that reaches in from outside the frame, with its fingers at pixel (u, v).
 
-    What is held is drawn between fingers and thumb.
+    `heading` is in degrees on the photo, `s` in pixels per centimetre. `held` draws between fingers and thumb.
     """
     dx, dy = turn(1, 0, heading)
     side, grip = pick(rng, (-1, 1)), uniform(rng, 0, 1) if grip is None else grip

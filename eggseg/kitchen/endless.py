@@ -1,4 +1,4 @@
-"""Made-up scenes that are drawn while a network learns from them: it never sees one twice."""
+"""Made-up scenes drawn during training, so that the network never sees a scene twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eggseg.devices.pipelines import ENDLESS, untuned
 from eggseg.kitchen import scenes
 
 AHEAD = 32
-"""Scenes that are drawn before they are needed."""
+"""How many scenes are drawn ahead."""
 
 
 def train_batches(
@@ -30,11 +30,10 @@ def train_batches(
     worker: int = 0,
     workers: int = 1,
 ) -> tf.data.Dataset:
-    """Endless batches like those of `loader.train_batches`, each scene a place of its own.
+    """Endless batches like `loader.train_batches`; each scene shows a different place.
 
-    An epoch is `steps` of them. Scene and augmentation are functions of the seed and of how many scenes went before, so
-    that a run begun at `first_epoch` sees what an uninterrupted run would have seen. Of several workers each sees every
-    so manieth scene.
+    An epoch is `steps` batches. Scene and augmentation depend only on the seed and the scene's number, so that a run
+    resumed at `first_epoch` sees the same scenes as an uninterrupted run. Each of n workers sees every n-th scene.
     """
     numbers = range(first_epoch * steps * batch_size * workers + worker, sys.maxsize, workers)
 
@@ -51,7 +50,7 @@ def train_batches(
 
 
 def _drawn(seed: int, numbers: Iterable[int], size: int) -> Iterator[np.ndarray]:
-    """The squares of the scenes of these numbers, in order, drawn by all processors."""
+    """Draw the squares of the numbered scenes on all processors; yields them in order."""
     # Spawned, not forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(mp_context=context) as pool:

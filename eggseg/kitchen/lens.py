@@ -12,11 +12,11 @@ from eggseg.kitchen.canvas import Rng, chance, uniform
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """The range of what light, lens and sensor do; each pair is (least, most)."""
+    """Ranges of the effects of light, lens and sensor; each pair is (least, most)."""
 
-    exposure: tuple[float, float] = (0.8, 1.25)  # over or under what the camera would choose
+    exposure: tuple[float, float] = (0.8, 1.25)  # factor on the automatic exposure
     gamma: tuple[float, float] = (0.8, 1.25)
-    cast: float = 0.08  # white balance, share of each channel's gain
+    cast: float = 0.08  # white balance, relative change of a channel's gain
     blur: tuple[float, float] = (0.0, 0.9)  # standard deviation, pixels of a 640 pixel photo
     motion: float = 0.1  # probability of a blur along one axis
     noise: tuple[float, float] = (0.5, 5.0)  # grey levels
@@ -25,7 +25,7 @@ class Look:
 
 
 def expose(photo: Image.Image, look: Look, place: Rng, now: Rng) -> Image.Image:
-    """The photo that a camera takes; `place` rolls what a run of frames shares and `now` what one has of its own."""
+    """Turn a clean drawing into a photo; `place` draws what a run of frames shares, `now` what is new in each frame."""
     w, h = photo.size
     photo = ImageChops.multiply(photo, _uneven(place, (w, h), look).convert("RGB"))
     if chance(place, 0.5):
@@ -40,10 +40,10 @@ def expose(photo: Image.Image, look: Look, place: Rng, now: Rng) -> Image.Image:
 
 
 def _uneven(rng: Rng, size: tuple[int, int], look: Look) -> Image.Image:
-    """Low-frequency light with a vignette, 'L', 255 where nothing is lost."""
-    low = uniform(rng, *look.shade)
+    """Low-frequency light with a vignette, 'L', 255 where no light is lost."""
+    darkest = uniform(rng, *look.shade)
     cells = np.frombuffer(rng.bytes(12), np.uint8).reshape(3, 4).astype(np.float32) / 255
-    small = Image.fromarray((255 * (low + (1 - low) * cells)).astype(np.uint8)).resize(
+    small = Image.fromarray((255 * (darkest + (1 - darkest) * cells)).astype(np.uint8)).resize(
         (64, 64), Image.Resampling.BICUBIC
     )
     x = (np.arange(64, dtype=np.float32) - 31.5) / 31.5
@@ -53,7 +53,7 @@ def _uneven(rng: Rng, size: tuple[int, int], look: Look) -> Image.Image:
 
 
 def _glare(rng: Rng, size: tuple[int, int], strength: float) -> Image.Image:
-    """A soft pool of light somewhere, 'L'."""
+    """A soft pool of light at a random place, 'L'."""
     x = np.arange(64, dtype=np.float32)
     p = (x[None] - np.float32(uniform(rng, 0, 64))) / np.float32(uniform(rng, 6, 40))
     q = (x[:, None] - np.float32(uniform(rng, 0, 64))) / np.float32(uniform(rng, 6, 40))
@@ -64,13 +64,13 @@ def _glare(rng: Rng, size: tuple[int, int], strength: float) -> Image.Image:
 
 
 def _meter(photo: Image.Image) -> float:
-    """The gain an automatic exposure takes: half way from the photo's own brightness to a middle grey."""
+    """The gain of the automatic exposure: half way from the photo's brightness to middle grey."""
     cells = np.asarray(photo.convert("L").resize((8, 8), Image.Resampling.BOX), np.int64)
     return (115 * 64 / max(64, int(cells.sum()))) ** 0.5
 
 
 def _curve(look: Look, meter: float, place: Rng, now: Rng) -> list[int]:
-    """The tables of three channels: white balance, exposure, gamma, black level."""
+    """Lookup tables of the three channels for white balance, exposure, gamma and black level; 3 x 256 values."""
     gain, gamma = meter * uniform(place, *look.exposure) * uniform(now, 0.95, 1.05), uniform(place, *look.gamma)
     warm, green, black = (
         uniform(place, -look.cast, look.cast),
@@ -87,11 +87,11 @@ def _curve(look: Look, meter: float, place: Rng, now: Rng) -> list[int]:
 
 
 def _sensor(photo: Image.Image, curve: list[int], level: float, rng: Rng) -> Image.Image:
-    """Apply the tables, and noise of a triangular distribution, part of it common to the channels."""
+    """Apply the tables and add noise of triangular distribution, partly common to the channels."""
     pixels = np.asarray(photo.point(curve), np.int16)
     h, w, _ = pixels.shape
     grey = np.frombuffer(rng.bytes(h * w), np.uint8).reshape(h, w, 1).astype(np.int16)
     color = np.frombuffer(rng.bytes(h * w * 3), np.uint8).reshape(h, w, 3)
-    # 255 grey levels of uniform noise have a deviation of 74; the sum of two has 104.
+    # The standard deviation of uniform noise over 255 grey levels is 74; of the sum of two it is 104.
     grains = (grey + color - 255) * np.int16(round(level * 256 / 104)) >> 8
     return Image.fromarray(np.clip(pixels + grains, 0, 255).astype(np.uint8))

@@ -1,7 +1,7 @@
-"""The places of the scenes: a function each of a canvas size and two dice, from an office table to a hob.
+"""The places of the scenes, from an office table to a hob: one function each, of the size and two generators.
 
-`place` rolls what a run of frames shares and `now` what one frame has of its own. `size` is that of the photo and
-`full` that of the ids, (width, height) in pixels.
+`place` draws what a run of frames shares, `now` what is new in each frame. `size` is the size of the photo and `full`
+the size of the class ids, (width, height) in pixels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from eggseg.kitchen.canvas import (
 )
 
 Size = tuple[int, int]  # width, height, pixels
-Taken = list[tuple[float, float, float]]  # places in use: x, y, radius, centimetres
+Taken = list[tuple[float, float, float]]  # occupied discs: x, y, radius, centimetres
 
 
 def light(rng: Rng) -> tuple[float, float, float]:
@@ -52,7 +52,7 @@ def stage(
     sway: float = 0.06,
     color: Color | None = None,
 ) -> Canvas:
-    """A canvas whose camera holds still in a run but for a hand's sway."""
+    """A canvas whose camera stays still during a run, except for the sway of a hand."""
     far, low = uniform(place, *distance), uniform(place, *pitch)
     far, low = far * uniform(now, 1 - sway, 1 + sway), min(90.0, low + 60 * sway * uniform(now, -1, 1))
     target = (far * sway * uniform(now, -2, 2), far * sway * uniform(now, -2, 2))
@@ -67,7 +67,7 @@ def stage(
 
 
 def backdrop(canvas: Canvas, rng: Rng, busy: int) -> None:
-    """What is behind the table: a wall or a floor, and out-of-focus things on it."""
+    """Draw the background behind the table: a wall or a floor with `busy` blurred objects."""
     w, h = canvas.photo.size
     skin = texture(rng, pick(rng, ("plain", "plain", "tile", "wood")), near(rng, canvas.color, 20), 256)
     canvas.photo.paste(skin.resize((w, h), Image.Resampling.BILINEAR))
@@ -110,7 +110,7 @@ def table(
     heading: float = 0,
     span: float | None = None,
 ) -> None:
-    """A table top of +- `half` centimetres about the origin, textured in perspective."""
+    """Draw a table top of +- `half` centimetres around the origin, textured in perspective."""
     corners = [turn(sx * half[0], sy * half[1], heading) for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     diagonal = 2 * (half[0] ** 2 + half[1] ** 2) ** 0.5
     canvas.surface(corners, texture(rng, top[0], near(rng, top[1], 14)), span or diagonal, heading)
@@ -121,7 +121,7 @@ def spot(rng: Rng, half: tuple[float, float], heading: float = 0) -> tuple[float
 
 
 def apart(rng: Rng, taken: Taken, half: tuple[float, float], radius: float) -> tuple[float, float]:
-    """A place that keeps clear of what is taken, if it finds one."""
+    """A random point whose disc overlaps none in `taken`, if ten tries find one; adds the disc to `taken`."""
     for _ in range(10):
         x, y = spot(rng, half)
         if all((x - a) ** 2 + (y - b) ** 2 > (r + radius) ** 2 for a, b, r in taken):
@@ -136,7 +136,7 @@ def along(start: tuple[float, float], distance: float, heading: float) -> tuple[
 
 
 def strew(canvas: Canvas, place: Rng, count: int, half: tuple[float, float], taken: Taken) -> None:
-    """Distractors, the same through a run; they keep a little apart, and may still hide one another."""
+    """Put distractors, the same throughout a run; they keep some distance but may hide one another."""
     for _ in range(count):
         canvas.put(place, pick(place, clutter.DISTRACTORS), *apart(place, taken, half, 5))
 
@@ -144,7 +144,7 @@ def strew(canvas: Canvas, place: Rng, count: int, half: tuple[float, float], tak
 def eggs_inside(
     canvas: Canvas, now: Rng, x: float, y: float, radius: float, count: int, z: float = 0.4
 ) -> Callable[[Shape], None]:
-    """A pan's contents: eggs, kept apart, farthest first."""
+    """A function that draws the contents of a pan: eggs, kept apart, the farthest first."""
     taken: Taken = []
     spots = sorted((apart(now, taken, (radius * 0.5, radius * 0.5), 2.4) for _ in range(count)), key=lambda p: -p[1])
     dice = [child(now) for _ in spots]
@@ -174,7 +174,7 @@ def put_pan(
     eggs: float = 0.3,
     food: float = 0.15,
 ) -> None:
-    """A pan that looks the same through a run, with what is in it now."""
+    """Put a pan that looks the same throughout a run; its contents change from frame to frame."""
     inside = None
     roll = uniform(now, 0, 1)
     if roll < eggs:
@@ -192,7 +192,7 @@ def reach(
     z: float = 2,
     from_below: float = 0.8,
 ) -> None:
-    """A hand that comes into the frame to a place on the table, with or without an egg in it."""
+    """Draw a hand that reaches for a point on the table, with or without an egg in it."""
     u, v = canvas.camera.project(*target, z)
     s = canvas.camera.scale(*target, z + 3)
     heading = uniform(now, -140, -40) if chance(now, from_below) else uniform(now, 0, 360)
@@ -244,7 +244,7 @@ def overhead(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
     for thing in (clutter.can, clutter.reel, clutter.reel, clutter.cable, props.lookalike, clutter.knife):
         if chance(place, 0.4):
             canvas.put(place, thing, *apart(place, taken, inner, 4))
-    grips: list[tuple[float, float]] = []  # the pan's handle, where there is a pan
+    grips: list[tuple[float, float]] = []  # end of the pan's handle, if there is a pan
     radius, looks = uniform(place, 9, 13), child(place)
     if chance(now, 0.62):
         pan_at = apart(now, taken, inner, radius)
@@ -288,7 +288,7 @@ def aslant(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def plate_top(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """A plate from above, on wood mostly, an egg or a few on it, a coin beside it."""
+    """A plate from above, mostly on wood, with one to three eggs on it and a coin beside it."""
     canvas = stage(size, full, place, now, (28, 52), (62, 90), (0.8, 1.2), 10, 0.05)
     top = pick(place, TABLES[4:8]) if chance(place, 0.6) else pick(place, TABLES)
     table(canvas, place, (80, 80), top, uniform(place, -10, 10), 70)
@@ -315,7 +315,7 @@ def plate_top(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def plate_side(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """The same from almost table height, a wall or a cupboard behind."""
+    """A plate seen from almost table height, in front of a wall or a cupboard."""
     canvas = stage(size, full, place, now, (35, 60), (6, 20), (1.0, 1.4), 3, 0.03, near(place, (160, 120, 84), 50))
     backdrop(canvas, place, int(place.integers(0, 3)))
     top = pick(place, TABLES[4:8]) if chance(place, 0.6) else pick(place, TABLES)
@@ -339,7 +339,7 @@ def plate_side(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def closeup(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """One egg fills much of the frame, on a plate or a board, a finger or a hand beside it."""
+    """One egg that fills much of the frame, on a plate or the table, often with a finger or a hand beside it."""
     if chance(place, 0.4):
         return peeled(size, full, place, now)
     canvas = stage(size, full, place, now, (14, 38), (35, 85), (0.8, 1.3), 12, 0.08, near(place, (150, 150, 150), 60))
@@ -365,9 +365,9 @@ def closeup(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def peeled(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """White upon white: a boiled egg without its shell, on a plate that fills the frame, in the light of a window.
+    """White on white: a peeled boiled egg on a plate that fills the frame, in window light.
 
-    A brown egg in its place now and then tells that the white is not what makes an egg.
+    Sometimes the egg is brown instead, so that the network does not take white for the mark of an egg.
     """
     canvas = stage(size, full, place, now, (10, 26), (50, 90), (0.8, 1.3), 20, 0.08, near(place, (225, 223, 216), 20))
     canvas.ambient, canvas.shadow_strength = uniform(place, 0.66, 0.92), uniform(place, 0.1, 0.4)
@@ -389,7 +389,7 @@ def peeled(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def point_at(canvas: Canvas, now: Rng, x: float, y: float, fingers: int) -> None:
-    """A hand of so many stretched fingers that comes from the side, up to what lies there."""
+    """Draw a hand from the side with `fingers` stretched fingers; it points at (x, y) on the table."""
     heading = uniform(now, -60, 60)
     u, v = canvas.camera.project(x, y, 2)
     s = canvas.camera.scale(x, y, 3) * uniform(now, 0.8, 1.2)
@@ -398,7 +398,7 @@ def point_at(canvas: Canvas, now: Rng, x: float, y: float, fingers: int) -> None
 
 
 def carton_scene(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """An open egg carton, more or less full, and now and then a pan beside it."""
+    """An open egg carton, more or less full, sometimes with a pan beside it."""
     canvas = stage(size, full, place, now, (45, 85), (40, 85), (0.85, 1.2), 10, 0.05)
     backdrop(canvas, place, 2)
     top = pick(place, TABLES)
@@ -463,7 +463,7 @@ def stove(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def kitchen(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """What a cook's head camera sees: a worktop full of things, a hob at one side, both hands at work with eggs."""
+    """The view of a cook's head camera: a cluttered worktop, a hob at one side, both hands at work with eggs."""
     canvas = stage(
         size, full, place, now, (65, 105), (38, 80), (0.55, 0.75), 20, 0.08, near(place, (130, 124, 116), 60)
     )
@@ -517,7 +517,7 @@ def kitchen(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def desk(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """A wide, bright view of no kitchen at all: a laptop, a radiator's slits, an egg on them or in a hand."""
+    """A wide, bright view of a desk, not a kitchen: a laptop, the slits of a radiator, an egg on them or in a hand."""
     canvas = stage(size, full, place, now, (26, 55), (20, 60), (0.55, 0.9), 25, 0.08, near(place, (224, 226, 222), 20))
     backdrop(canvas, place, int(place.integers(0, 5)))
     heading = uniform(place, -40, 40)
@@ -536,7 +536,7 @@ def desk(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def anything(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """Any table, any camera, any things: no prior to lean on."""
+    """Any table, any camera, any objects: no prior for the network to rely on."""
     canvas = stage(size, full, place, now, (45, 130), (22, 90), (0.6, 1.3), 40, 0.05)
     backdrop(canvas, place, int(place.integers(0, 12)))
     half = (uniform(place, 30, 80), uniform(place, 25, 60))

@@ -1,7 +1,6 @@
-"""Eggs, pans, dishes and what is taken for them, each drawn by one function (canvas, rng, x, y, ...).
+"""Eggs, pans, dishes and their lookalikes, each drawn by one function (canvas, rng, x, y, ...).
 
-Places and sizes are in centimetres on the table. The dice decide a thing's looks; the same dice draw it the same
-wherever it lies.
+Positions and sizes are in centimetres on the table. `rng` decides the looks of an object, independent of its position.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ STEEL: Color = (176, 178, 182)
 BLACK: Color = (34, 34, 37)
 
 
-# Round things.
+# Round objects.
 def ovoid(
     canvas: Canvas,
     rng: Rng,
@@ -66,7 +65,7 @@ def ovoid(
     within: Shape | None = None,
     shadow: bool = True,
 ) -> None:
-    """An egg or what is taken for one. Centimetres and degrees; (x, y, z) is where it rests."""
+    """An egg or a lookalike. Centimetres and degrees; it rests at (x, y, z)."""
     camera, light, dice = canvas.camera, canvas.light, child(rng)
     a, b = length / 2, width / 2
     ch, sh = turn(1, 0, heading)
@@ -102,7 +101,7 @@ def ovoid(
         nz = np.sqrt(np.maximum(1 - p * p - q * q, 0))
         nx, ny = p * np.float32(cos) - q * np.float32(sin), p * np.float32(sin) + q * np.float32(cos)
         lit = np.maximum(nx * np.float32(light[0]) + ny * np.float32(light[1]) + nz * np.float32(light[2]), 0)
-        # The table below takes light away, and gives a little back where it is bright.
+        # The table below blocks light from the underside.
         below = np.maximum(ny, 0) * np.float32(max(0.0, 1 + camera.forward[2]))
         value = np.float32(canvas.ambient) + np.float32(1.06 - canvas.ambient) * lit
         value = value - np.float32(0.14) * below - np.float32(0.1) * (1 - nz)
@@ -152,13 +151,13 @@ def egg(
     heading = uniform(rng, 0, 360) if heading is None else heading
     tilt = uniform(rng, -12, 12) if tilt is None else tilt
     color, taper = near(rng, pick(rng, BROWN if brown else WHITE), 10), uniform(rng, 0.06, 0.17)
-    # White ones may be boiled and peeled: these shine. Brown ones may be speckled.
+    # White eggs may be boiled and peeled, which makes them shine. Brown eggs may be speckled.
     gloss, spots = uniform(rng, 0, 0.45 if brown else 0.9), uniform(rng, 0, 0.1 if brown else 0.03)
     width = length * uniform(rng, 0.72, 0.82)
     ovoid(canvas, rng, x, y, z, length, width, heading, tilt, color, EGG, taper, gloss, spots, within, shadow)
 
 
-# Name: colour, length and width in centimetres, taper, gloss, spots.
+# Colour, length and width in centimetres, taper, gloss, spots; the comment is the name.
 LOOKALIKES = (
     ((196, 122, 52), 7.5, 7.0, 0.05, 0.4, 0.10),  # onion
     ((150, 60, 90), 7.0, 6.6, 0.05, 0.6, 0.10),  # red onion
@@ -176,7 +175,7 @@ LOOKALIKES = (
 
 
 def lookalike(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0) -> None:
-    """Fruit, vegetables and balls: round, and no eggs."""
+    """Fruit, vegetables and balls: round like eggs, but background."""
     color, length, width, taper, gloss, spots = pick(rng, LOOKALIKES)
     ovoid(
         canvas,
@@ -223,7 +222,7 @@ def vessel(
     glow: float = 0,
     contents: Callable[[Shape], None] | None = None,
 ) -> None:
-    """A round dish, `foot` its radius at the table; colours of outside, rim, wall, bottom. Contents draw inside it."""
+    """A round dish; `foot` is its radius at the table; `colors`: outside, rim, wall, bottom. `contents` draws in it."""
     outside, edge, wall, bottom = colors
     top, base = ring(canvas, x, y, z + depth, radius), ring(canvas, x, y, z, foot)
     s = canvas.camera.scale(x, y)
@@ -306,7 +305,7 @@ def bowl(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def pot(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
-    """A pot has two ears and no handle, and is no pan."""
+    """A pot: two ears and no handle, so it is not a pan."""
     color = near(rng, pick(rng, (STEEL, STEEL, (60, 60, 64), (150, 30, 30), (40, 60, 110))))
     radius, depth = uniform(rng, 8, 13), uniform(rng, 8, 15)
     dx, dy = turn(radius + 1, 0, uniform(rng, 0, 180))
@@ -333,7 +332,7 @@ def pot(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def lid(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0, radius: float | None = None) -> None:
-    """Steel or glass with a knob: round and metallic, and no pan."""
+    """A lid of steel or glass with a knob: round and metallic, but not a pan."""
     radius = radius or uniform(rng, 7, 13)
     color = near(rng, pick(rng, (STEEL, (140, 150, 150), (60, 62, 66))))
     base, top = ring(canvas, x, y, z, radius), ring(canvas, x, y, z + 2, radius * 0.5)
@@ -345,7 +344,7 @@ def lid(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0, radius: floa
 
 
 def food(canvas: Canvas, rng: Rng, x: float, y: float, radius: float, z: float, owner: int, inside: Shape) -> None:
-    """A heap of pieces, sauce or a fried egg, cut to the dish that holds it."""
+    """Pieces of food, often on a bed of sauce, clipped to their dish; some look like a fried egg."""
     s = canvas.camera.scale(x, y)
     base = pick(
         rng,
@@ -396,7 +395,7 @@ def pan(
     dark: bool = False,
     reach: float = 1,
 ) -> None:
-    """A frying pan with its handle, all of it of the class pan, whatever lies in it unless that is an egg."""
+    """A frying pan with its handle, of class pan. Its contents are of class pan too, except eggs."""
     outside = near(rng, pick(rng, PANS[:4] if dark or chance(rng, 0.45) else PANS), 8)
     inside = near(rng, pick(rng, PANS[:4]), 8) if chance(rng, 0.75) else outside
     radius = radius or uniform(rng, 9, 15)
@@ -458,6 +457,6 @@ def handle(
         PAN,
     )
     canvas.paint(slab(start, length, width * 0.85, width), puffy(color, 0.55 * s, 2.2), PAN)
-    if chance(rng, 0.7):  # the hole to hang it by
+    if chance(rng, 0.7):  # the hole to hang it up
         hole = slab(length - 1.6, length - 0.4, width * 0.42, width * 0.42)
         canvas.paint(hole, darker(color, 0.35), PAN)

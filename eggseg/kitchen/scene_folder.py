@@ -1,8 +1,9 @@
-"""A folder of made-up scenes: images/ and masks/, the same names in both.
+"""A folder of made-up scenes: images/ and masks/, with the same names in both.
 
-A mask has its photo's format, so that of a JPEG photo is a lossy JPEG, as in the real data; PNG masks are exact. The
-scenes are functions of the seed and their index: 200 scenes begin with the first 100, and a second run draws only what
-is missing. Pixels are the same on any machine with the same Pillow and NumPy; files too, given the same JPEG library.
+A mask has the format of its photo: the mask of a JPEG photo is a lossy JPEG, as in the real data; PNG masks are exact.
+A scene depends only on the seed and its index: the first 100 of 200 scenes equal a set of 100, and a second run draws
+only missing scenes. Pixels are the same on any machine with the same Pillow and NumPy; files need the same JPEG library
+too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from eggseg.kitchen import scenes
 
 RECORD = "scenes.json"
 FEW = 50
-"""Scenes that one process draws sooner than several."""
+"""Below this number of scenes, one process is faster than several."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,20 +37,20 @@ class Settings:
     """Draw procedural photos of eggs and frying pans, with exact masks."""
 
     out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
-    """Folder to write; made if missing."""
+    """Folder to write; created if missing."""
     count: int = 200
-    """Scenes to draw, pairs of a photo and its mask."""
+    """Number of scenes; each is a photo and its mask."""
     seed: int = 0
     """Seed of all randomness, 0 or more; the same seed gives the same scenes."""
     run_length: int | None = None
-    """Frames in a row that share their place, camera and light, as in a video; 1 makes each scene a place of its own.
-    The default is 5, and 2 in one of the sessions."""
+    """Frames in a row that share place, camera and light, as in a video; 1 draws a new place for each scene. The
+    default is 5, and 2 in one of the sessions."""
     overwrite: bool = False
-    """Draw again what a run before, of any seed, has drawn into the folder."""
+    """Replace the scenes of an earlier run in the folder, whatever its seed."""
 
 
 def write(settings: Settings) -> int:
-    """Draw the scenes that the folder lacks; the exit code."""
+    """Draw the missing scenes of the folder; return the exit code."""
     run_length = 1 if settings.run_length is None else settings.run_length
     for name, value, least in (("count", settings.count, 1), ("seed", settings.seed, 0), ("run_length", run_length, 1)):
         if value < least:
@@ -61,18 +62,18 @@ def write(settings: Settings) -> int:
             path.unlink(missing_ok=True)
         before = {}
     record = _kind(settings) | {"count": max(settings.count, before.get("count", 0))}
-    # The record comes first: a run that is cut short leaves a folder that the next one recognises.
+    # The record is written first: the next run recognises the folder of an interrupted run.
     files.write_json(settings.out / RECORD, record)
     todo = [index for index in range(settings.count) if not all(path.exists() for path in pair(settings, index))]
     drawn = _each(functools.partial(write_scene, settings), todo)
     for _ in track(drawn, "drawing scenes", len(todo), transient=True):
         pass
-    print(f"{settings.out}: {len(todo)} scenes drawn, {settings.count - len(todo)} were there")
+    print(f"{settings.out}: {len(todo)} scenes drawn, {settings.count - len(todo)} were there already")
     return 0
 
 
 def _each(work: Callable[[int], None], todo: Sequence[int]) -> Iterator[None]:
-    """Do the work for all, on all processors if it is worth starting them."""
+    """Do the work for all scenes, in several processes if there are enough scenes."""
     if len(todo) < FEW:
         yield from map(work, todo)
         return
@@ -82,12 +83,12 @@ def _each(work: Callable[[int], None], todo: Sequence[int]) -> Iterator[None]:
 
 
 def _kind(settings: Settings) -> dict[str, int]:
-    """What makes the scenes of a folder the same as those of another."""
+    """The settings that determine the scenes: folders with equal values hold the same scenes."""
     return {"version": scenes.VERSION, "seed": settings.seed, "run_length": settings.run_length or 0}
 
 
 def pair(settings: Settings, index: int) -> tuple[Path, Path]:
-    """Where a scene's photo and mask lie."""
+    """The paths of a scene's photo and mask."""
     name = scenes.frame(settings.seed, index, settings.run_length).name
     return settings.out / "images" / name, settings.out / "masks" / name
 
@@ -97,7 +98,7 @@ def write_scene(settings: Settings, index: int) -> None:
     quality = int(np.random.default_rng([settings.seed, index, 4]).integers(40, 96))
     image_path, mask_path = pair(settings, index)
     _save(Image.fromarray(photo), image_path, quality)
-    # Three equal channels, as the real masks have; at this quality a lossy mask stays near its values.
+    # Three equal channels, like the real masks; at quality 95 a lossy mask stays near its values.
     _save(Image.fromarray(EGGS_AND_PANS.paint(ids)).convert("RGB"), mask_path, 95)
 
 
@@ -109,7 +110,7 @@ def _save(image: Image.Image, path: Path, quality: int) -> None:
 
 
 def _recorded(out: Path) -> dict[str, int]:
-    """What a run before noted of itself, or nothing."""
+    """The record of the run that made the folder; empty if there is none."""
     path = out / RECORD
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, expected a folder or nothing")
@@ -119,27 +120,27 @@ def _recorded(out: Path) -> dict[str, int]:
         record = json.loads(path.read_text())
         return {key: int(record[key]) for key in ("version", "seed", "run_length", "count")}
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no record of this command ({error!r}); choose another folder") from error
+        raise InputError(f"{path} is not a valid record of this command ({error!r}); choose another folder") from error
 
 
 def _refuse_strangers(settings: Settings, before: dict[str, int]) -> None:
-    """The folder holds this command's scenes of this seed and nothing else: data sets are not mixed by accident."""
+    """`InputError` if the folder holds other files or scenes of another seed: data sets must not mix by accident."""
     out = settings.out
     wanted = _kind(settings)
-    found = {key: before[key] for key in wanted if before}
-    if found and found != wanted and not settings.overwrite:
-        raise InputError(f"{out} holds scenes of {found}, expected {wanted}; choose another folder or --overwrite")
+    present = {key: before[key] for key in wanted if before}
+    if present and present != wanted and not settings.overwrite:
+        raise InputError(f"{out} holds scenes of {present}, expected {wanted}; choose another folder or --overwrite")
     own = {out / RECORD, *(_own(out, before) if before else ())}
     strangers = [p for p in out.rglob("*") if p.is_file() and not p.name.startswith(".") and p not in own]
     if strangers:
         raise InputError(
-            f"{out} holds {len(strangers)} files that are not this command's, {min(strangers)} for one; "
+            f"{out} holds {len(strangers)} files that are not this command's, for example {min(strangers)}; "
             "choose an empty folder"
         )
 
 
 def _own(out: Path, record: dict[str, int]) -> list[Path]:
-    """The scenes of a record; of another version all that lies where scenes do, since nobody knows their names now."""
+    """The files of the recorded scenes; for another version, whose names are unknown, all files of both folders."""
     if record["version"] != scenes.VERSION:
         return [path for folder in ("images", "masks") for path in (out / folder).glob("*")]
     names = [scenes.frame(record["seed"], index).name for index in range(record["count"])]

@@ -1,8 +1,8 @@
-"""Kitchen scenes with exact masks, each a function of (seed, index): settings, cameras, sessions.
+"""Kitchen scenes with exact masks, each a function of (seed, index): places, cameras, camera sessions.
 
-The scenes come from several "sessions", as a real collection does: one camera, one place, files named alike. A session
-goes on in runs of a few frames that share their table, camera, light and distractors while eggs, pans and hands move.
-Dice come from `numpy.random.default_rng`, whole or uniform numbers only, so they fall alike on every machine.
+The scenes come from several camera sessions, like a real collection: one camera, one place, one pattern of file names.
+A session consists of runs of a few frames that share table, camera, light and distractors; eggs, pans and hands move.
+Random numbers come from `numpy.random.default_rng`, only integers and uniform floats: the same on every machine.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from eggseg.kitchen.canvas import Canvas, Rng, uniform
 from eggseg.kitchen.lens import Look, expose
 
 VERSION = 3
-"""Changes whenever the same seed gives other scenes."""
+"""Increase it whenever the same seed gives different scenes."""
 
 LONGEST = 1024
-"""Long side, pixels, beyond which a photo is drawn smaller and resized up; its ids are always drawn at full size."""
+"""Longest side, pixels, at which photos are drawn: larger ones are resized up. Class ids are drawn at full size."""
 
 Setting = Callable[[tuple[int, int], tuple[int, int], Rng, Rng], Canvas]
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """One camera at one place: how it names its files, its photo sizes (width, height), and what is before it."""
+    """One camera at one place: its file names, photo sizes (width, height), and the kind of place."""
 
-    names: tuple[str, ...]  # formats of one number, which take turns at it
+    names: tuple[str, ...]  # format strings of the frame number, used in turn
     sizes: tuple[tuple[int, int], ...]
     setting: Setting
     look: Look
-    step: int = 1  # between the numbers of neighbouring frames
-    run: int = 5  # frames in a row that share their setting
-    stretch: tuple[float, float] = (1.0, 1.0)  # least and most of the width that a wrong aspect ratio gives a photo
+    step: int = 1  # between the numbers of consecutive frames
+    run: int = 5  # consecutive frames that share their place
+    stretch: tuple[float, float] = (1.0, 1.0)  # factor on the width, (least, most): a wrong aspect ratio
 
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """Which photo an index stands for."""
+    """The photo of an index: file name, size, camera session, run."""
 
     name: str
     size: tuple[int, int]  # width, height
@@ -79,13 +79,13 @@ SESSIONS = (
 )
 
 CYCLE = (0, 1, 2, 4, 3, 8, 10, 7, 2, 1, 6, 4, 5, 8, 2, 0, 4, 10, 6, 9)
-"""Which session each of twenty neighbouring indices belongs to."""
+"""The session of each of twenty consecutive indices."""
 
 
 def frame(seed: int, index: int, run_length: int | None = None) -> Frame:
-    """The name and size of a scene: neighbouring indices belong to different sessions, to the next frame of each.
+    """The name and size of a scene. Consecutive indices cycle through the sessions, one frame of each at a time.
 
-    `run_length` frames in a row share their place; None is what is usual for the session.
+    `run_length` consecutive frames share their place; None takes the session's own run length.
     """
     if index < 0:
         raise ValueError(f"a scene's index is 0 or more, not {index}")
@@ -95,8 +95,8 @@ def frame(seed: int, index: int, run_length: int | None = None) -> Frame:
     session = SESSIONS[which]
     run = number // (run_length or session.run)
     sizes = session.sizes
-    dice = np.random.default_rng([seed, which, run, 1])
-    size = sizes[int(dice.integers(len(sizes)))]
+    rng = np.random.default_rng([seed, which, run, 1])
+    size = sizes[int(rng.integers(len(sizes)))]
     count, turn = divmod(number, len(session.names))
     return Frame(session.names[turn].format(1 + count * session.step), size, which, run)
 
@@ -106,15 +106,18 @@ def draw(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scene `index` of `seed`: a (h, w, 3) uint8 photo and its (h, w) uint8 class ids.
 
-    `size` (width, height) in pixels replaces the session's own. The same pair gives the same arrays on any machine with
-    the same versions of Pillow and NumPy, and the scene does not depend on how many others are drawn.
+    `size` (width, height) in pixels overrides the session's size. The same arguments give the same arrays on any
+    machine with the same versions of Pillow and NumPy, however many other scenes are drawn.
     """
-    this = frame(seed, index, run_length)
-    session = SESSIONS[this.session]
-    full = size or this.size
+    this_frame = frame(seed, index, run_length)
+    session = SESSIONS[this_frame.session]
+    full = size or this_frame.size
     shrink = min(1.0, LONGEST / max(full))
-    place, now = np.random.default_rng([seed, this.session, this.run, 2]), np.random.default_rng([seed, index])
-    lens = np.random.default_rng([seed, this.session, this.run, 3])
+    place, now = (
+        np.random.default_rng([seed, this_frame.session, this_frame.run, 2]),
+        np.random.default_rng([seed, index]),
+    )
+    lens = np.random.default_rng([seed, this_frame.session, this_frame.run, 3])
     stretch = uniform(lens, *session.stretch)
     small = (max(1, round(full[0] * shrink / stretch)), max(1, round(full[1] * shrink)))
     canvas = session.setting(small, full, place, now)
@@ -125,7 +128,7 @@ def draw(
 
 
 def square(seed: int, index: int, size: int) -> np.ndarray:
-    """Scene `index` of `seed`, a place of its own, as its square: (size, size, 4) uint8, as in `squares.Squares`."""
+    """Scene `index` of `seed` in its own place, letterboxed: (size, size, 4) uint8, as in `squares.Squares`."""
     width, height = frame(seed, index, 1).size
     width, height = (max(1, round(n * size / max(width, height))) for n in (width, height))
     top, left = (size - height) // 2, (size - width) // 2

@@ -93,7 +93,7 @@ def test_the_default_base_wants_the_sdk(tmp_path: Path) -> None:
     env = os.environ | {"PYTHON": str(nothing)}
     done = subprocess.run([str(SCRIPT), *args], capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 2
-    assert "pip install '.[sagemaker]', or --base says which image" in done.stderr
+    assert "pip install '.[sagemaker]', or set --base" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_default_base_wants_the_sdk(tmp_path: Path) -> None:
         ([*ARGS, "--repository", "Eggs"], "--repository is 'Eggs', expected lower case"),
         ([*ARGS, "--account", "12"], "--account is '12', expected 12 digits"),
         ([*ARGS, "--push"], "unknown argument --push"),
-        (["--region", "eu-west-1", "--dry_run"], "--account says which it would be"),
+        (["--region", "eu-west-1", "--dry_run"], "--dry_run does not ask AWS: set --account"),
     ],
 )
 def test_what_it_cannot_use_it_says(args: list[str], message: str) -> None:

@@ -99,7 +99,7 @@ def test_a_machine_with_a_gpu_gets_an_image_with_cuda_and_an_endpoint_on_demand_
             ["batch", "--photos", "s3://b/a", "--masks", "s3://b/m", "--concurrent", "101"],
             "MaxConcurrentTransforms is 101 and MaxPayloadInMB 1, expected a product of at most 100",
         ),
-        (["realtime", "--name", "my_eggs"], "EndpointName is 'my_eggs', expected what fits"),
+        (["realtime", "--name", "my_eggs"], "EndpointName is 'my_eggs', expected to match"),
         (["serverless", "--memory", "100"], "ServerlessConfig.MemorySizeInMB, value: 100, valid min value: 1024"),
     ],
 )

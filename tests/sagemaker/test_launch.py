@@ -218,7 +218,7 @@ def test_a_search_varies_what_it_says(capsys: pytest.CaptureFixture[str]) -> Non
         (["--volume_size", "-1"], "VolumeSizeInGB, value: -1, valid min value: 0"),
         (["--spot", "--tune", "3"], "leave one of them out"),
         (["--subnets", "subnet-1"], "--subnets and --security_group_ids belong together"),
-        (["--", "--encoder_weights", "mine.h5"], "--encoder_weights mine.h5 is a file of this machine"),
+        (["--", "--encoder_weights", "mine.h5"], "--encoder_weights mine.h5 is a local file"),
         (["--", "--tfds", "oxford_iiit_pet"], "--tfds oxford_iiit_pet means nothing in a job"),
         (["--job_name", "my_eggs"], "TrainingJobName is 'my_eggs-"),
         (
@@ -254,13 +254,13 @@ def test_a_role_is_an_arn_or_a_name(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_a_region_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     assert launch.main(["s3://a/b", "--role", ROLE, "--dry_run"]) == 2
-    assert "--region says which" in capsys.readouterr().err
+    assert "set --region" in capsys.readouterr().err
 
 
 def test_data_of_this_machine_must_be_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ["--role", ROLE, "--region", "eu-west-1", "--dry_run"]
     assert launch.main([str(tmp_path), *args]) == 2
-    assert "is no folder with images/ and masks/" in capsys.readouterr().err
+    assert "is neither a folder with images/ and masks/ nor" in capsys.readouterr().err
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.png").write_bytes(b"x")
     assert launch.main([str(tmp_path), *args]) == 0
