@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-import annotated
 import numpy as np
 import pytest
+from helpers import annotated
 from helpers.annotated import EGG, HEIGHT, PAN, WIDTH, bits, egg_in_pan, photo, points, ring, write
 from helpers.formats import encoded, ramp
 from PIL import Image

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import annotated
 import pytest
+from helpers import annotated
 from helpers.annotated import EGG, HEIGHT, PAN, WIDTH, photo, points, refused, ring, shape
 from helpers.formats import encoded
 from hypothesis import given, settings
