@@ -325,11 +325,11 @@ def test_the_place_among_the_workers(text: str, expected: tuple[int, int], monke
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "TF_CONFIG cannot be understood"),
-        ("[]", "TF_CONFIG cannot be understood"),
-        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "TF_CONFIG cannot be understood: KeyError"),
-        (config_of(2, ["a:1", "b:1"]), "TF_CONFIG cannot be understood"),
-        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}', "tasks that are ps"),
+        ("{", "TF_CONFIG cannot be parsed"),
+        ("[]", "TF_CONFIG cannot be parsed"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "TF_CONFIG cannot be parsed: KeyError"),
+        (config_of(2, ["a:1", "b:1"]), "TF_CONFIG cannot be parsed"),
+        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}', "tasks of type ps"),
     ],
 )
 def test_a_cluster_that_makes_no_sense_is_an_error(text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
