@@ -78,7 +78,7 @@ def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
 
     teacher.prepare(data.squares, sorted(set(data.split.train) - set(labelled)))
     recorder = _new_recorder(config, classes, share.steps, workers, teacher)
-    # An earlier run is cleared only now, after all checks: a typing error in the settings does not cost it.
+    # Only after all checks: a typing error in the settings must not delete an earlier run.
     if not config.resume:
         run_folder.clear(folder)
     write_json(folder / CONFIG, record)
