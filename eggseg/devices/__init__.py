@@ -1,1 +1,1 @@
-"""What a run computes on: processor or GPUs, precision, several devices or machines, and what `tf.data` is told."""
+"""Devices of a run: processor or GPUs, precision, training on several devices or machines, options of `tf.data`."""

@@ -1,4 +1,4 @@
-"""Replicas of a network that learn as one: on several GPUs of a machine, or on several machines."""
+"""Data-parallel training: replicas of a network on several GPUs of a machine, or on several machines."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ Distribution = Literal["auto", "one", "multi_worker"]
 Value = TypeVar("Value")
 
 WORD = 8
-"""Bytes that are sent as one number."""
+"""Bytes per number when bytes are sent as numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Workers:
-    """The processes that train together, each on its own machine, as one of them sees them."""
+    """The workers that train together, one process per machine, as seen by one of them."""
 
     strategy: tf.distribute.Strategy
     index: int = 0
-    """Which of them this is; 0, the first, is the one that writes."""
+    """Rank of this worker; worker 0 writes the run folder."""
     count: int = 1
 
     @property
     def replicas(self) -> int:
-        """Copies of the network on all machines together."""
+        """Replicas of the network on all machines together."""
         return self.strategy.num_replicas_in_sync
 
     def exchange(self, value: Value) -> list[Value]:
-        """What each worker called this with, in their order. It waits until all have."""
+        """All-gather `value`, in rank order; blocks until all workers call it."""
         return [self.told_by(source, value) for source in range(self.count)]
 
     def told_by(self, source: int, value: Value) -> Value:
-        """What the worker `source` called this with. It waits until all have."""
+        """Broadcast `value` from the worker `source` to all; blocks until all workers call it."""
         if self.count == 1:
             return value
-        # Whoever reaches a worker's port may by TensorFlow's own protocol run anything there: pickle adds nothing.
+        # Unpickling adds no risk: TensorFlow's protocol already runs any code for whoever reaches a worker's port.
         data = pickle.dumps(value) if self.index == source else b""
         size = int(self._sum(tf.constant([len(data)], tf.int64))[0])
         words = -(-size // WORD)
@@ -55,49 +55,51 @@ class Workers:
         return pickle.loads(sent.numpy().tobytes()[:size])
 
     def agree(self, facts: Mapping[str, Any]) -> None:
-        """`InputError` that names those of some facts in which the workers differ."""
+        """`InputError` with the names of the facts that differ between workers; blocks until all workers call it."""
         all_facts = self.exchange(dict(facts))
-        differing = sorted({name for one in all_facts for name in one if one[name] != all_facts[0].get(name)})
+        differing = sorted({name for own in all_facts for name in own if own[name] != all_facts[0].get(name)})
         if differing:
-            raise InputError(f"the workers differ in {', '.join(differing)}: each takes the same command and files")
+            raise InputError(f"the workers differ in {', '.join(differing)}: start all with the same command and files")
 
     def share(self, path: Path) -> None:
-        """Give all workers the first one's file, where it has one."""
+        """Copy the file `path` of worker 0, if it has one, to all workers."""
         data = self.told_by(0, path.read_bytes() if path.exists() else None)
         if self.index and data is not None:
             path.write_bytes(data)
 
     def batches(self, dataset: tf.data.Dataset) -> tf.distribute.DistributedDataset:
-        """Batches for `model.fit`: each replica of this worker takes the next of its own."""
+        """Batches of this worker for `model.fit`: each replica in turn takes the next one."""
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
 
     @contextlib.contextmanager
     def losing_one_is_an_error(self) -> Iterator[None]:
-        """`InputError` where another worker ends before its time: its own error says why."""
+        """Turn the failure of another worker into an `InputError`; the log of that worker says why it failed."""
         try:
             yield
         except (tf.errors.UnavailableError, tf.errors.InternalError, tf.errors.AbortedError) as error:
             if self.count == 1 or "Collective ops is aborted" not in str(error):
                 raise
-            raise InputError("another worker has ended: what it said last tells why") from error
+            raise InputError("another worker has ended: see the end of its log") from error
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.int64)])
     def _sum(self, value: tf.Tensor) -> tf.Tensor:
-        """The sum over the workers, (n,)."""
+        """All-reduce: the sum of `value` over the workers, (n,)."""
 
         def of_replica() -> tf.Tensor:
             replica = tf.distribute.get_replica_context()
-            speaks = replica.replica_id_in_sync_group % (self.replicas // self.count) == 0
-            return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(speaks, value, tf.zeros_like(value)))
+            is_first_of_worker = replica.replica_id_in_sync_group % (self.replicas // self.count) == 0
+            addend = tf.where(is_first_of_worker, value, tf.zeros_like(value))
+            return replica.all_reduce(tf.distribute.ReduceOp.SUM, addend)
 
         return self.strategy.experimental_local_results(self.strategy.run(of_replica))[0]
 
 
 def join(distribution: Distribution = "auto", num_gpus: int = -1) -> Workers:
-    """Meet the other workers that `TF_CONFIG` names, if any; without them, train on `num_gpus` GPUs of this machine.
+    """Connect to the other workers that `TF_CONFIG` names, if any; each worker uses `num_gpus` GPUs of its machine.
 
-    Waits until all workers are there. Comes before anything else that TensorFlow does, which opens its connections only
-    then. One GPU, or the processor, needs no strategy: `OneDeviceStrategy` was measured to double the time of a step.
+    Blocks until all workers are connected. Call it before any other TensorFlow operation: connections can only be
+    opened then. One GPU, or the processor, gets no strategy: `OneDeviceStrategy` was measured to double the time of a
+    step.
     """
     index, count = place(distribution)
     devices = hardware.use(num_gpus)
@@ -107,7 +109,7 @@ def join(distribution: Distribution = "auto", num_gpus: int = -1) -> Workers:
 
 
 def place(distribution: Distribution = "auto") -> tuple[int, int]:
-    """Which worker this is, and of how many, by `TF_CONFIG`; a chief is the first of them."""
+    """Rank of this worker and number of workers, from `TF_CONFIG`; a chief has rank 0."""
     text = os.environ.get("TF_CONFIG")
     index, count = _cluster(text) if text and distribution != "one" else (0, 1)
     if distribution == "multi_worker" and count == 1:
@@ -119,29 +121,30 @@ def place(distribution: Distribution = "auto") -> tuple[int, int]:
 
 
 def _cluster(text: str) -> tuple[int, int]:
+    """`place` for the content of `TF_CONFIG`; (0, 1) where it names fewer than two workers."""
     try:
         config = json.loads(text)
         cluster: Mapping[str, list[str]] = config.get("cluster", {})
         others = set(cluster) - {"chief", "worker"}
         if others:
-            raise InputError(f"TF_CONFIG has tasks that are {', '.join(sorted(others))}, expected worker, or chief")
+            raise InputError(f"TF_CONFIG has tasks of type {', '.join(sorted(others))}, expected worker or chief")
         tasks = [(kind, i) for kind in ("chief", "worker") for i in range(len(cluster.get(kind, [])))]
         if len(tasks) < 2:
             return 0, 1
         return tasks.index((config["task"]["type"], int(config["task"]["index"]))), len(tasks)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"TF_CONFIG cannot be understood: {error!r}") from None
+        raise InputError(f"TF_CONFIG cannot be parsed: {error!r}") from None
 
 
 class Learner(keras.Model):
-    """A functional model, built and with its optimizer built, that `fit` trains on several machines too.
+    """A functional model that `fit` can train on several machines; model and optimizer must be built before.
 
-    Keras 3 alone fails there: to build a model it runs a step outside any replica, and it averages over the machines
-    the figures of a step, each a number, along an axis that they do not have (keras issue 20585).
+    Works around two failures of Keras 3 on several machines: it builds a model with a step outside any replica, and it
+    averages the scalar metrics of a step over machines along an axis that scalars lack (keras issue 20585).
     """
 
     def _maybe_symbolic_build(self, *_: Any, **__: Any) -> None:
-        """All is built."""
+        """No-op: model and optimizer are already built."""
 
     def train_step(self, data: Any) -> dict[str, Any]:
         return tf.nest.map_structure(_with_axis, super().train_step(data))

@@ -1,4 +1,4 @@
-"""The processor or the GPUs that a run computes on, and which arithmetic they are fast at."""
+"""The processor or the GPUs of a run, and the precision that they are fast at."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ def gpus(count: int = -1) -> list[str]:
 
 
 def use(count: int = -1) -> list[str]:
-    """Compute on the first `count` GPUs and no others, on all with -1, on the processor with 0; the names of the GPUs.
+    """Let TensorFlow see only the first `count` GPUs, all with -1, none with 0; return their names.
 
-    Each GPU's memory is taken as it is needed, not all of it at once. `InputError` where there are fewer GPUs, or where
-    TensorFlow computes on others in this process already.
+    TensorFlow allocates GPU memory as needed, not all at once. `InputError` where there are fewer GPUs, or where
+    TensorFlow already uses other GPUs in this process.
     """
     devices = _devices(count)
     try:
         tf.config.set_visible_devices(devices, "GPU")
     except RuntimeError:
-        raise InputError(f"--num_gpus {count}: TensorFlow computes on other GPUs in this process already") from None
+        raise InputError(f"--num_gpus {count}: TensorFlow already uses other GPUs in this process") from None
     for device in devices:
         try:
             tf.config.experimental.set_memory_growth(device, True)
         except RuntimeError:
-            break  # it computes already, and has taken what it takes
+            break  # already in use; its memory cannot be changed any more
     return gpus(count)
 
 
 def description(count: int = -1) -> str:
-    """What `use` computes on, in words."""
+    """The devices of `use(count)`, for people."""
     devices = _devices(count)
     if not devices:
         return f"the processor ({_processor()}, {os.cpu_count()} cores)"
@@ -50,21 +50,25 @@ def description(count: int = -1) -> str:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
-    return found[1] if found else platform.machine()
+    model = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    return model[1] if model else platform.machine()
 
 
 def _devices(count: int) -> list[tf.config.PhysicalDevice]:
-    found = tf.config.list_physical_devices("GPU")
-    if count > len(found):
+    present = tf.config.list_physical_devices("GPU")
+    if count > len(present):
         raise InputError(
-            f"--num_gpus is {count}, TensorFlow finds {len(found)} here: expected 0 to {len(found)}, or -1"
+            f"--num_gpus is {count}, TensorFlow finds {len(present)} here: expected 0 to {len(present)}, or -1"
         )
-    return found if count < 0 else found[:count]
+    return present if count < 0 else present[:count]
 
 
 def precision(count: int = -1) -> Precision:
-    """bfloat16 where the hardware multiplies it fast (AMX or AVX512-BF16, Ampere and newer), float16 on older GPUs."""
+    """The fastest precision of the hardware.
+
+    bfloat16 on processors with AMX or AVX512-BF16 and on Ampere GPUs and newer, float16 on GPUs from compute capability
+    7.0, else float32.
+    """
     devices = _devices(count)
     if not devices:
         return "bfloat16" if cpu_has_bfloat16() else "float32"
@@ -73,11 +77,11 @@ def precision(count: int = -1) -> Precision:
 
 
 def rewrite_to_bfloat16(wanted: bool) -> None:
-    """Let TensorFlow compute in bfloat16, or not, what graphs have in float32: in functions that have not run yet."""
+    """Turn oneDNN's bfloat16 rewrite on or off for the process; functions that have already run keep what they had."""
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": wanted})
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the processor says that it has AMX or AVX512 instructions for bfloat16; False where nobody says."""
+    """Whether /proc/cpuinfo lists AMX or AVX512 instructions for bfloat16; False where there is no such file."""
     info = Path("/proc/cpuinfo")
     return info.exists() and re.search(r"\b(amx_bf16|avx512_bf16)\b", info.read_text()) is not None

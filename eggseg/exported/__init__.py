@@ -1,1 +1,1 @@
-"""The trained model as others use it: the SavedModel from bytes to masks, and what an endpoint takes and gives."""
+"""The exported model: the SavedModel from bytes to masks, and the requests and answers of an endpoint."""

@@ -1,8 +1,8 @@
-"""The one graph, bytes in and masks out: its SavedModel, and `load`.
+"""The exported graph from photo bytes to mask bytes: writing its SavedModel, and loading it.
 
-    bytes -> decode -> letterbox -> network -> restore -> argmax -> paint -> PNG
+    bytes -> decode -> letterbox -> network -> restore -> argmax -> mask values -> PNG
 
-Training, command line and serving run this graph, so none of them can treat a photo differently from the others.
+Evaluation after training, the command line and serving all run this graph, so they treat every photo alike.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from eggseg.pictures.geometry import letterbox, restore_in_bands
 from eggseg.pictures.pillow import MAX_PIXELS
 
 SETTINGS = "eggseg.json"
-"""Name of the file among the SavedModel's assets that holds class table and settings."""
+"""Asset of the SavedModel with class table and settings."""
 
 SIGNATURES = ("serving_default", "pixels", "class_ids", "decode")
 
 PARALLEL_PHOTOS = 2
-"""Photos of one request that are worked on at a time: each holds about 6 bytes a pixel, 500 MB of the largest."""
+"""Photos of one request processed at a time: each takes about 6 bytes per pixel, 500 MB for the largest."""
 
 
 class Graph(tf.Module):
-    """The network between its photo's bytes and its mask's, as functions that a SavedModel can hold."""
+    """The network with decoding before and mask encoding after it, as the signatures of a SavedModel."""
 
     def __init__(
         self, network: keras.Model, classes: ClassTable, *, tta: bool = False, max_pixels: int = MAX_PIXELS
@@ -52,7 +52,7 @@ class Graph(tf.Module):
         self.max_pixels = max_pixels
 
     def scores(self, image: tf.Tensor) -> tf.Tensor:
-        """(h, w, 3) uint8 to the logits of its square, (size, size, classes) float32."""
+        """(h, w, 3) uint8 to the logits of its letterbox, (size, size, classes) float32."""
         square = tf.cast(letterbox(image, self.network.input_shape[1]), tf.float32)
         views = tf.stack([square, square[:, ::-1]]) if self.tta else square[None]
         scores = self.network(views, training=False)
@@ -69,41 +69,42 @@ class Graph(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, "image")])
     def pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        def each(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def ids_and_probabilities(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return _largest(logits), tf.nn.softmax(logits)
 
-        ids, probabilities = self._restored(image, each, (tf.uint8, tf.float32))
+        ids, probabilities = self._restored(image, ids_and_probabilities, (tf.uint8, tf.float32))
         return {"class_ids": ids, "probabilities": probabilities}
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
     def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         count = len(self.classes)
 
-        def each(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def mask_and_pixels(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             ids = tf.cast(_largest(logits), tf.int32)
             pixels = tf.math.bincount(tf.reshape(ids, [-1]), minlength=count)
             return tf.gather(self.classes.value_of_id, ids), tf.cast(pixels, tf.int64)[None]
 
-        def one(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            mask, pixels = self._restored(self.decode(data)["image"], each, (tf.uint8, tf.int64))
+        def segment(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            mask, pixels = self._restored(self.decode(data)["image"], mask_and_pixels, (tf.uint8, tf.int64))
             return tf.io.encode_png(mask), tf.reduce_sum(pixels, 0)
 
-        # Photo by photo: their sizes differ, and so a mask never depends on what else is in the request.
+        # Photo by photo: sizes differ, and a mask must not depend on the other photos of the request.
         masks, counts = tf.map_fn(
-            one,
+            segment,
             image_bytes,
             fn_output_signature=(tf.TensorSpec((), tf.string), tf.TensorSpec((count,), tf.int64)),
             parallel_iterations=PARALLEL_PHOTOS,
         )
         return {"mask_bytes": masks, "class_pixels": counts}
 
-    def _restored(self, image: tf.Tensor, each: Callable[..., tuple[tf.Tensor, ...]], types: Any) -> Any:
+    def _restored(self, image: tf.Tensor, of_band: Callable[..., tuple[tf.Tensor, ...]], types: Any) -> Any:
+        """Logits at the size of the photo, band by band, through `of_band`; its outputs have `types`."""
         height, width = tf.unstack(tf.shape(image)[:2])
-        return restore_in_bands(self.scores(image), height, width, each, types)
+        return restore_in_bands(self.scores(image), height, width, of_band, types)
 
 
 def _largest(logits: tf.Tensor) -> tf.Tensor:
-    """(..., classes) float32 to the ids of the largest, (...) uint8."""
+    """Argmax: (..., classes) float32 to class ids (...) uint8."""
     return tf.cast(tf.argmax(logits, -1), tf.uint8)
 
 
@@ -116,10 +117,10 @@ def save(
     tta: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> None:
-    """Write the SavedModel of a float32 network to `folder`, whole or not at all; one that is there is replaced.
+    """Write the SavedModel of a float32 network to `folder`, whole or not at all; an earlier one is replaced.
 
-    Its batch normalisation is folded away. With test-time augmentation, `tta`, it averages the scores of each photo
-    and of its mirror image. It decodes no photo of more than `max_pixels`.
+    Batch normalisation is folded into the convolutions. With `tta`, test-time augmentation, the model averages the
+    logits of each photo and of its mirror image. It refuses photos of more than `max_pixels`.
     """
     if network.compute_dtype != "float32":
         raise ValueError(f"the exported network computes in float32, this one in {network.compute_dtype}")
@@ -146,7 +147,7 @@ def save(
 
 @dataclasses.dataclass(frozen=True)
 class Segmenter:
-    """A loaded model, to be called with frames."""
+    """A loaded model; call it with frames."""
 
     classes: ClassTable
     settings: dict[str, Any]
@@ -159,23 +160,23 @@ class Segmenter:
         return out["class_ids"].numpy(), out["probabilities"].numpy()
 
     def class_ids(self, frame: np.ndarray | tf.Tensor) -> np.ndarray:
-        """(h, w, 3) uint8 RGB to class ids, (h, w) uint8: the same as a call's, without the cost of probabilities."""
+        """(h, w, 3) uint8 RGB to class ids, (h, w) uint8: as in a call, but without the cost of probabilities."""
         return self.signatures["class_ids"](image=_frame(frame))["class_ids"].numpy()
 
     @property
     def max_pixels(self) -> int:
-        """Pixels of the largest photo that is decoded."""
+        """Pixels of the largest photo that `decode` accepts."""
         return self.settings["max_pixels"]
 
     def decode(self, data: bytes) -> np.ndarray:
-        """The bytes of a photo to an upright frame, (h, w, 3) uint8 RGB; `pillow.PictureError` if that cannot be.
+        """Decode the bytes of a photo to an upright frame, (h, w, 3) uint8 RGB; `pillow.PictureError` if that fails.
 
-        Formats that the graph does not know are decoded by Pillow.
+        Pillow decodes the formats that the graph does not support.
         """
         return self.decode_to_tensor(data).numpy()
 
     def decode_to_tensor(self, data: bytes) -> tf.Tensor:
-        """What `decode` gives, as a tensor: two copies of a large photo less where it goes on into the network."""
+        """Like `decode`, but to a tensor: saves two copies of a large photo on its way to the network."""
         try:
             return self.signatures["decode"](image_bytes=tf.constant(data))["image"]
         except tf.errors.OpError:
@@ -193,11 +194,11 @@ def load(
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     max_pixels: int | None = None,
 ) -> Segmenter:
-    """Load a trained model from a run folder, its `saved_model`, or that folder's `1`.
+    """Load a trained model from a run folder, its `saved_model`, or the `1` in that.
 
-    `max_pixels` replaces the model's own limit: larger photos than that are decoded by Pillow.
+    `max_pixels` replaces the model's own limit: Pillow decodes photos above the limit of the graph.
 
-    `auto` computes in bfloat16 where the processor has it, else in float32. The choice is TensorFlow's, for the whole
+    `auto` computes in bfloat16 where the processor supports it, else in float32. The precision holds for the whole
     process: the model loaded last decides for all functions that have not run yet.
     """
     folder = find(Path(path))
@@ -210,14 +211,14 @@ def load(
     try:
         loaded = dict(tf.saved_model.load(str(folder)).signatures)
         signatures = {name: loaded[name] for name in SIGNATURES}
-    except Exception:  # what TensorFlow raises for damaged files is not bounded
+    except Exception:  # TensorFlow raises all kinds of exceptions for damaged files
         damaged = _damaged(folder)
         raise InputError(f"{damaged} is damaged or of another kind: export the model again, or copy it anew") from None
     return Segmenter(classes, settings, precision, signatures)
 
 
 def described(folder: Path) -> tuple[ClassTable, dict[str, Any]]:
-    """Class table and settings of the model in a folder that `find` found."""
+    """Class table and settings of the model in a folder from `find`."""
     path = folder / "assets" / SETTINGS
     content = read_json(path)
     with parsing(path):
@@ -225,7 +226,7 @@ def described(folder: Path) -> tuple[ClassTable, dict[str, Any]]:
 
 
 def _damaged(folder: Path) -> Path:
-    """Which of a model's files cannot be read, where TensorFlow could not load it."""
+    """The unreadable file of a model that TensorFlow could not load."""
     path = folder / "variables" / "variables"
     index, data = path.with_suffix(".index"), path.with_suffix(".data-00000-of-00001")
     try:
@@ -242,7 +243,7 @@ def _damaged(folder: Path) -> Path:
 
 
 def fingerprint(folder: Path) -> str:
-    """What tells the model of a folder that `find` gave from others: 16 hexadecimal digits over its files."""
+    """Hash of all files of the model in a folder from `find`, 16 hexadecimal digits."""
     content = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
@@ -250,7 +251,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def find(path: Path) -> Path:
-    """The folder with `saved_model.pb` that a run folder, `saved_model` or `1` stands for; `InputError` if none."""
+    """The folder with `saved_model.pb` for a run folder, its `saved_model`, or the `1` in it; `InputError` if none."""
     for folder in (path, path / "1", path / "saved_model" / "1"):
         if (folder / "saved_model.pb").is_file() and (folder / "assets" / SETTINGS).is_file():
             return folder

@@ -1,1 +1,1 @@
-"""The U-Net, its encoders, and the layers and files of weights that they are made of."""
+"""The U-Net, its encoders, their layers, and their weights files."""

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0: the encoder, and its ImageNet weights, which come with eggseg.
+"""EfficientNet-Lite0: the encoder and its ImageNet weights, which come with eggseg.
 
-EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946) without squeeze-and-excitation, with ReLU6 for swish: the variant
-made for small devices. `pretrained/NOTICE` says whose weights they are and how they were packed.
+EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946) for small devices: without squeeze-and-excitation, and with ReLU6
+instead of swish. `pretrained/NOTICE` names the origin of the weights and how they were packed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from eggseg.models.depthwise import FastDepthwiseConv2D
 
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
           (1, 3, 1, 6, 320))  # fmt: skip
-"""Of each stage: blocks, kernel size, stride, expansion and filters."""
+"""Blocks, kernel size, stride, expansion and filters of each stage."""
 
 WEIGHTS = Path(__file__).parent.parent / "pretrained" / "efficientnet_lite0.npz"
 
 
 def efficientnet_lite0(size: int) -> keras.Model:
-    """Build the encoder from (n, size, size, 3), 0..255, to the features at a half, a quarter, an 8th, a 16th and a
-    32nd of the size."""
+    """Build the encoder: (n, size, size, 3) in 0..255 to features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
     inputs = keras.Input((size, size, 3), name="image")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescale")(inputs)
     x = _relu6(_norm(_conv(x, 32, "stem", kernel=3, strides=2), "stem_norm"), "stem")
@@ -38,14 +37,14 @@ def efficientnet_lite0(size: int) -> keras.Model:
 
 
 def load(model: keras.Model, path: Path = WEIGHTS) -> None:
-    """Load weights into `efficientnet_lite0`: those of ImageNet, or a file like theirs."""
+    """Load the ImageNet weights, or another file in their format, into `efficientnet_lite0`."""
     packed.fill(model, path)
 
 
 def _block(
     x: keras.KerasTensor, name: str, kernel: int, stride: int, expansion: int, filters: int
 ) -> keras.KerasTensor:
-    """An inverted bottleneck: wide in the middle, where each filter sees its own channel only."""
+    """An inverted bottleneck: expand the channels, convolve depthwise, project back."""
     before = x
     if expansion > 1:
         x = _conv(x, x.shape[-1] * expansion, f"{name}_expand")

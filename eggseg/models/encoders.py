@@ -1,4 +1,4 @@
-"""Encoders for the U-Net's way down that have learned from other photos before."""
+"""Known backbones as encoders of the U-Net, with or without pretrained weights."""
 
 from __future__ import annotations
 
@@ -32,50 +32,50 @@ _APPLICATIONS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
         tuple(f"convnext_tiny_downsampling_block_{i}" for i in range(3)),
     ),
 }
-"""Of each network of `keras.applications`: what builds it, and the layers that halve the picture further."""
+"""Backbones of `keras.applications`: the builder, and the layers that halve the picture, whose inputs are features."""
 
 NAMES = ("efficientnet_lite0", *_APPLICATIONS)
 
 STRIDES = dict.fromkeys(NAMES, 2) | {"convnext_tiny": 4}
-"""Pixels of the picture along a side of a cell of the finest features."""
+"""Stride of the finest features of each encoder, pixels."""
 
 _DIVISORS = {"convnext_tiny": 32}
-"""Of the networks whose convolutions are not padded: what divides the sides of a picture of which no row is dropped."""
+"""Networks with unpadded convolutions: they drop rows of a picture whose side is no multiple of this."""
 
 
 def build(name: str, size: int, *, pretrained: bool) -> keras.Model:
-    """Build an encoder from (n, size, size, 3), 0..255, to its features, the finest first, with weights yet to learn.
+    """Build an encoder with random weights: (n, size, size, 3) in 0..255 to its features, the finest first.
 
-    The finest features are `STRIDES[name]` pixels apart, each following level twice as far; where a stride does not
-    divide the size, the last cell reaches past the picture. The statistics of a `pretrained` one's batch normalisation
-    stay as they are: they are folded into its convolutions.
+    The finest features have stride `STRIDES[name]`, each following level twice the stride before; where a stride does
+    not divide the size, the last cell reaches past the picture. With `pretrained`, batch normalisation is folded into
+    the convolutions, so that its statistics stay fixed; `load` then loads the weights.
     """
-    model = _bare(name, size, None)
+    model = _unfolded(name, size, None)
     return fused(folded(model) if pretrained else model)
 
 
 def check(name: str, size: int, weights: str) -> None:
-    """`InputError` where an encoder cannot be built for `size`, or its `weights` cannot be had or do not fit.
+    """`InputError` where an encoder cannot be built for `size`, or its `weights` are unavailable or do not fit.
 
-    What Keras downloads is in its cache afterwards.
+    Keras caches the weights that this downloads.
     """
-    # The weights that come with eggseg are there and fit.
+    # The weights that come with eggseg need no check.
     if (name, weights) not in (("efficientnet_lite0", "imagenet"), ("efficientnet_lite0", "none")):
-        _bare(name, size, None if weights == "none" else weights)
+        _unfolded(name, size, None if weights == "none" else weights)
 
 
 def load(encoder: keras.Model, name: str, weights: str) -> None:
-    """Give a pretrained `encoder` the `weights` that it learned before: "imagenet", or those in a file.
+    """Load `weights`, "imagenet" or a file, into an encoder that was built as `pretrained`.
 
-    `InputError` where they cannot be had or do not fit.
+    `InputError` where they are unavailable or do not fit.
     """
-    encoder.set_weights(folded(_bare(name, encoder.input_shape[1], weights)).get_weights())
+    encoder.set_weights(folded(_unfolded(name, encoder.input_shape[1], weights)).get_weights())
 
 
 def freeze(encoder: keras.Model, levels: int) -> None:
-    """Let the first `levels` levels of an encoder, from the finest, stay as they are, and all depthwise filters.
+    """Freeze the first `levels` levels of an encoder, from the finest, and all depthwise filters.
 
-    Edges and colours are the same in every kitchen, and the gradients of these parts would take half of a step.
+    They respond to edges and colours, the same in every kitchen; their gradients would take half the time of a step.
     """
     for layer in encoder.layers:
         depthwise = isinstance(layer, layers.DepthwiseConv2D) or getattr(layer, "groups", 1) > 1
@@ -85,25 +85,27 @@ def freeze(encoder: keras.Model, levels: int) -> None:
             layer.trainable = False
 
 
-def _bare(name: str, size: int, weights: str | None) -> keras.Model:
+def _unfolded(name: str, size: int, weights: str | None) -> keras.Model:
+    """The encoder with its own batch normalisation, and with `weights`: "imagenet", a file, or None for random."""
     if name == "efficientnet_lite0":
         model = efficientnet_lite.efficientnet_lite0(size)
         if weights:
-            efficientnet_lite.load(model, efficientnet_lite.WEIGHTS if weights == "imagenet" else _file(weights))
+            path = efficientnet_lite.WEIGHTS if weights == "imagenet" else _existing_file(weights)
+            efficientnet_lite.load(model, path)
         return model
     application, halvings = _APPLICATIONS[name]
     inputs = keras.Input((size, size, 3), name="image")
-    x = _caffe(inputs) if name == "resnet50" else _padded(inputs, _DIVISORS.get(name, 1))
-    source = str(_file(weights)) if weights and weights != "imagenet" else weights
+    x = _to_caffe(inputs) if name == "resnet50" else _padded(inputs, _DIVISORS.get(name, 1))
+    source = str(_existing_file(weights)) if weights and weights != "imagenet" else weights
     try:
         with warnings.catch_warnings():
-            # MobileNetV3 remarks that its weights were learned at 224 pixels; any size will do for features.
+            # MobileNetV3 warns that its weights were trained at 224 pixels; features work at any size.
             warnings.simplefilter("ignore", UserWarning)
             model = application(include_top=False, weights=source, input_tensor=x)
-    except tf.errors.OpError:  # of another worker that has ended, not of the weights
+    except tf.errors.OpError:  # another worker has ended; the weights are not the cause
         raise
     except Exception as error:  # Keras raises a bare Exception where it cannot download.
-        raise InputError(_why(name, size, weights, error)) from None
+        raise InputError(_error_message(name, size, weights, error)) from None
     features = [*(model.get_layer(layer).input for layer in halvings), model.output]
     if name in _DIVISORS:
         features = [_cropped(x, -(-size // (STRIDES[name] << level))) for level, x in enumerate(features)]
@@ -111,35 +113,35 @@ def _bare(name: str, size: int, weights: str | None) -> keras.Model:
 
 
 def _padded(x: keras.KerasTensor, divisor: int) -> keras.KerasTensor:
-    """Black at the lower right, up to a multiple of `divisor`."""
+    """Pad with black at the lower right to a multiple of `divisor`."""
     missing = -x.shape[1] % divisor
     return layers.ZeroPadding2D(((0, missing), (0, missing)), name="pad")(x) if missing else x
 
 
 def _cropped(x: keras.KerasTensor, size: int) -> keras.KerasTensor:
-    """Without the cells that show nothing but padding."""
+    """Crop the cells that contain only padding."""
     excess = x.shape[1] - size
     return layers.Cropping2D(((0, excess), (0, excess)))(x) if excess else x
 
 
-def _caffe(x: keras.KerasTensor) -> keras.KerasTensor:
-    """RGB in 0..255 to BGR around ImageNet's mean, as ResNet50 has learned it."""
+def _to_caffe(x: keras.KerasTensor) -> keras.KerasTensor:
+    """RGB in 0..255 to BGR minus ImageNet's mean, which the weights of ResNet50 expect."""
     return layers.Rescaling(1.0, offset=(-103.939, -116.779, -123.68), name="rescale")(x[..., ::-1])
 
 
-def _file(path: str) -> Path:
+def _existing_file(path: str) -> Path:
     if not Path(path).is_file():
         raise InputError(f"--encoder_weights {path} is not there: expected imagenet, none or a file of weights")
     return Path(path)
 
 
-def _why(name: str, size: int, weights: str | None, error: Exception) -> str:
+def _error_message(name: str, size: int, weights: str | None, error: Exception) -> str:
     if weights is None:
         return f"--encoder {name} cannot be built for --image_size {size}: expected a larger size"
     if weights != "imagenet":
-        return f"--encoder_weights {weights} does not fit {name}: expected a file of Keras, without the top"
+        return f"--encoder_weights {weights} does not fit {name}: expected weights that Keras saved, without the top"
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     return (
-        f"the ImageNet weights of {name} cannot be downloaded ({reason}): fetch that file elsewhere and give it as "
+        f"the ImageNet weights of {name} cannot be downloaded ({reason}): download that file elsewhere and pass "
         f"--encoder_weights FILE, or take --encoder efficientnet_lite0, whose weights come with eggseg"
     )

@@ -1,4 +1,4 @@
-"""Batch normalisation: fast in training, and folded away once its statistics stand."""
+"""Batch normalisation: a fast layer for training, and folding into convolutions once the statistics are fixed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from keras import layers
 
 @keras.saving.register_keras_serializable("eggseg")
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Keras' batch normalisation of (n, h, w, c), over the last axis, by TensorFlow's fused kernel.
+    """Keras' batch normalisation over the last axis of (n, h, w, c), with TensorFlow's fused kernel.
 
-    Keras composes it of elementary operations, each of which passes over the whole tensor: on a processor that took
-    more time than the convolutions.
+    Keras composes it of elementary operations, each of which passes over the whole tensor: on a processor they took
+    more time than the convolutions. With several replicas the moments are those of the whole batch, without the kernel.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
-        learns = bool(training and self.trainable)
+        trains = bool(training and self.trainable)
         scale = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(inputs.shape[-1:])
         offset = tf.convert_to_tensor(self.beta) if self.center else tf.zeros(inputs.shape[-1:])
-        if learns and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        if trains and tf.distribute.get_strategy().num_replicas_in_sync > 1:
             values = tf.cast(inputs, tf.float32)
             mean, variance = _moments_of_all_replicas(values)
             normal = tf.nn.batch_normalization(values, mean, variance, offset, scale, self.epsilon)
@@ -32,31 +32,31 @@ class FusedBatchNormalization(layers.BatchNormalization):
                 x=inputs,
                 scale=scale,
                 offset=offset,
-                mean=[] if learns else tf.convert_to_tensor(self.moving_mean),
-                variance=[] if learns else tf.convert_to_tensor(self.moving_variance),
+                mean=[] if trains else tf.convert_to_tensor(self.moving_mean),
+                variance=[] if trains else tf.convert_to_tensor(self.moving_variance),
                 epsilon=self.epsilon,
-                is_training=learns,
+                is_training=trains,
             )
-        if learns:
+        if trains:
             for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(self.momentum * moving + (1 - self.momentum) * now)
         return out
 
 
 def _moments_of_all_replicas(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and variance, (c,), of (n, h, w, c) float32, of which every replica has as large a part."""
+    """Mean and variance, (c,), of (n, h, w, c) float32 over all replicas, whose parts have equal size."""
     replica = tf.distribute.get_replica_context()
 
     def mean_of(part: tf.Tensor) -> tf.Tensor:
         return replica.all_reduce(tf.distribute.ReduceOp.MEAN, tf.reduce_mean(part, (0, 1, 2)))
 
     mean = mean_of(values)
-    # One after the other: the mean of squares less the square of the mean is two large numbers' difference.
+    # In two passes: the mean of squares minus the square of the mean would subtract two large numbers.
     return mean, mean_of(tf.math.squared_difference(values, mean))
 
 
 def fused(model: keras.Model) -> keras.Model:
-    """A copy of a functional model, with its weights, whose batch normalisation is fused."""
+    """Copy a functional model and its weights, with `FusedBatchNormalization` for all batch normalisation."""
 
     def clone(layer: layers.Layer) -> layers.Layer:
         kind = FusedBatchNormalization if _is_norm(layer) else type(layer)
@@ -68,16 +68,16 @@ def fused(model: keras.Model) -> keras.Model:
 
 
 def folded(model: keras.Model) -> keras.Model:
-    """A copy of a functional model that computes the same with constant statistics, in fewer steps.
+    """Copy a functional model for inference, with batch normalisation folded into the convolutions before it.
 
-    Each batch normalisation that follows a convolution, and alone does, becomes part of its kernel and bias.
+    It computes the same in fewer operations. Folded are the norms that are the only consumer of their convolution.
     """
     norm_of = {
         norm.input._keras_history.operation.name: norm
         for norm in model.layers
         if _is_norm(norm) and _is_foldable(norm.input._keras_history.operation)
     }
-    gone = {norm.name for norm in norm_of.values()}
+    removed = {norm.name for norm in norm_of.values()}
 
     def clone(layer: layers.Layer) -> layers.Layer:
         config = layer.get_config()
@@ -86,13 +86,13 @@ def folded(model: keras.Model) -> keras.Model:
         return type(layer).from_config(config)
 
     def call(layer: layers.Layer, x: keras.KerasTensor, *args: Any, **kwargs: Any) -> keras.KerasTensor:
-        return x if layer.name in gone else layer(x, *args, **kwargs)
+        return x if layer.name in removed else layer(x, *args, **kwargs)
 
     copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for layer in copy.layers:
         if layer.weights:
-            theirs, norm = model.get_layer(layer.name), norm_of.get(layer.name)
-            layer.set_weights(_fold(theirs, norm) if norm else theirs.get_weights())
+            original, norm = model.get_layer(layer.name), norm_of.get(layer.name)
+            layer.set_weights(_fold(original, norm) if norm else original.get_weights())
     return copy
 
 
@@ -101,7 +101,7 @@ def _is_norm(layer: layers.Layer) -> bool:
 
 
 def _is_foldable(layer: layers.Layer) -> bool:
-    """Whether nothing but a batch normalisation sees the plain result of this convolution."""
+    """Whether this is a convolution without activation whose output has a single consumer."""
     return (
         isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
         and layer.activation is keras.activations.linear
@@ -110,11 +110,11 @@ def _is_foldable(layer: layers.Layer) -> bool:
 
 
 def _fold(conv: layers.Layer, norm: layers.BatchNormalization) -> list[np.ndarray]:
-    """Kernel and bias of a convolution that does what `conv` and `norm` do."""
+    """Kernel and bias of one convolution that equals `conv` followed by `norm`."""
     kernel, bias = [*conv.get_weights(), 0.0][:2]
     scale = norm.gamma.numpy() if norm.scale else 1.0
     offset = norm.beta.numpy() if norm.center else 0.0
     factor = scale / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
-    # A depthwise kernel is (h, w, channels, 1), a full one (h, w, in, out).
+    # Kernels are (h, w, channels, 1) of a depthwise convolution, (h, w, in, out) of a full one.
     shape = (-1, 1) if isinstance(conv, layers.DepthwiseConv2D) else (-1,)
     return [kernel * factor.reshape(shape), (bias - norm.moving_mean.numpy()) * factor + offset]

@@ -1,7 +1,7 @@
 """Weights of a network in an .npz that is small enough to come with eggseg, and safe to read.
 
-Each array is called `LAYER/INDEX`, as the layer's own weights are numbered: kernels in float16, the few numbers of each
-channel in float32.
+The arrays are named `LAYER/INDEX`, with the index of the weight in its layer. Kernels are float16, vectors of one
+number per channel float32.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 MALFORMED = (
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
-    *(ValueError, EOFError, OSError, NotImplementedError, RuntimeError),  # RuntimeError: it is encrypted
+    *(ValueError, EOFError, OSError, NotImplementedError, RuntimeError),  # RuntimeError: an encrypted file
 )
-"""What reading a file of another kind, or a damaged one, may raise."""
+"""Exceptions on reading a damaged file, or one of another format."""
 
 
 def pack(network: keras.Model) -> dict[str, np.ndarray]:
-    """The arrays that `fill` takes."""
+    """The weights of a network as arrays for `np.savez`, in the format that `fill` reads."""
     return {
         f"{layer.name}/{i}": np.asarray(weight.astype(np.float16) if weight.ndim > 1 else weight, order="C")
         for layer in network.layers
@@ -37,9 +37,9 @@ def pack(network: keras.Model) -> dict[str, np.ndarray]:
 
 
 def fill(network: keras.Model, path: Path) -> None:
-    """Give a network the weights in a file of `pack`'s arrays; `InputError` where it is none, or another network's.
+    """Load a file of `pack`'s arrays into a network; `InputError` for another format or another network.
 
-    No more is read or allocated than the network's own weights take, whatever the file says of itself.
+    Reads and allocates no more than the weights of the network take, whatever the headers in the file claim.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -54,21 +54,21 @@ def fill(network: keras.Model, path: Path) -> None:
 
 
 def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """An array of that name and shape, as float32. NumPy's own reader would allocate whatever its header says."""
+    """Read an array of the expected shape as float32. NumPy's own reader would allocate the size in the header."""
     try:
         info = archive.getinfo(f"{name}.npy")
     except KeyError:
         raise ValueError(f"{name} is missing") from None
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name} is compressed in a way whose size nothing bounds")
+        raise ValueError(f"{name} is compressed with another method than stored or deflated")
     with archive.open(info) as member:
         if np.lib.format.read_magic(member) != (1, 0):
-            raise ValueError(f"{name} is not of version 1.0 of NumPy's format")
-        found, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-        if found != shape or fortran or dtype not in (np.float16, np.float32):
-            raise ValueError(f"{name} is {found} {dtype}, expected {shape} float16 or float32")
+            raise ValueError(f"{name} is not in version 1.0 of NumPy's format")
+        stored_shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+        if stored_shape != shape or fortran or dtype not in (np.float16, np.float32):
+            raise ValueError(f"{name} is {stored_shape} {dtype}, expected {shape} float16 or float32")
         size = math.prod(shape) * dtype.itemsize
         content = member.read(size + 1)
     if len(content) != size:
-        raise ValueError(f"{name} has another size than it says")
+        raise ValueError(f"{name} has another size than its header says")
     return np.frombuffer(content, dtype).reshape(shape).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The U-Net (Ronneberger et al. 2015, arXiv 1505.04597), with the functional API."""
+"""The U-Net (Ronneberger et al. 2015, arXiv 1505.04597), with Keras' functional API."""
 
 from __future__ import annotations
 
@@ -22,19 +22,24 @@ def unet(
     encoder: keras.Model | None = None,
     policy: str = "float32",
 ) -> keras.Model:
-    """Build a U-Net from (n, size, size, 3), 0..255, to float32 logits (n, size, size, classes).
+    """Build a U-Net from (n, size, size, 3) in 0..255 to float32 logits (n, size, size, classes).
 
-    `depth` times the picture is halved and the filters are doubled, from `base_filters`; then the way back, with the
-    features of each size joined in. Against the paper: batch normalisation; `same` padding, so that the logits cover
-    the picture; a shortcut past each pair of convolutions (Zhang et al. 2018, arXiv 1711.10684), with which it learns
-    in fewer steps; and, with a `stem_stride` above 1, a first convolution that leaves full resolution at once. Any
-    `size` will do: where halving rounds up, the way back crops. `policy` is Keras' precision policy, `mixed_bfloat16`
-    say. An `encoder`, from `size` to features at falling sizes, takes the place of the way down; `stem_stride` is then
-    the stride of its finest features.
+    The encoder halves the picture `depth` times and doubles the filters each time, from `base_filters`. The decoder
+    reverses this, with skip connections at each size. Any `size` works: where halving rounds up, the decoder crops.
+
+    Differences from the paper:
+    - batch normalisation;
+    - `same` padding, so that the logits cover the picture;
+    - a residual shortcut around each pair of convolutions (Zhang et al. 2018, arXiv 1711.10684), to train in fewer
+      steps;
+    - with a `stem_stride` above 1, a first convolution with that stride instead of levels at full resolution.
+
+    An `encoder`, whose outputs are features from fine to coarse, replaces the U-Net's own; `stem_stride` is then the
+    stride of its finest features. `policy` is Keras' precision policy, for example `mixed_bfloat16`.
     """
     with precision(policy):
         if encoder is None:
-            inputs, features = _way_down(size, base_filters, depth, stem_stride)
+            inputs, features = _encoder(size, base_filters, depth, stem_stride)
         else:
             inputs, features = encoder.input, list(encoder.outputs)
         x = features.pop()
@@ -45,9 +50,9 @@ def unet(
             x = _fit(x, features[level].shape[1], f"crop{level}")
             x = layers.Concatenate(name=f"join{level}")([features[level], x])
             x = _block(x, base_filters << level, f"back{level}")
-        # It begins by calling most pixels background, as they are: the first steps need not learn that.
+        # Start by predicting background, the class of most pixels: training need not learn that first.
         x = layers.Conv2D(classes, 1, bias_initializer=_MostlyBackground(), name="head")(x)
-        # Scores leave the network in full precision: a softmax over bfloat16 has two digits.
+        # Logits in float32: a softmax over bfloat16 has only two digits.
         x = layers.Activation("linear", dtype="float32", name="logits")(x)
         if stem_stride > 1:
             x = layers.UpSampling2D(stem_stride, interpolation="bilinear", dtype="float32", name="unstem")(x)
@@ -57,7 +62,7 @@ def unet(
 
 @contextlib.contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Let the layers that are made meanwhile compute in Keras' precision `policy`."""
+    """Context in which new layers get Keras' precision `policy`."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -66,10 +71,10 @@ def precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _way_down(
+def _encoder(
     size: int, base_filters: int, depth: int, stem_stride: int
 ) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
-    """The input, and features of `depth` + 1 sizes, the finest first."""
+    """The U-Net's own encoder: its input, and its features at `depth` + 1 sizes, the finest first."""
     inputs = keras.Input((size, size, 3), name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(inputs)
     if stem_stride > 1:
@@ -84,23 +89,23 @@ def _way_down(
 
 @keras.saving.register_keras_serializable("eggseg")
 class _MostlyBackground(keras.initializers.Initializer):
-    """Biases, (classes,), that give the background about nine tenths."""
+    """Biases, (classes,), that give the background a probability of about 0.9."""
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> keras.KerasTensor:
         return 3.0 * keras.ops.one_hot(0, shape[0], dtype=dtype)
 
 
 def _conv(x: keras.KerasTensor, filters: int, name: str, *, kernel: int = 3, strides: int = 1) -> keras.KerasTensor:
-    """A convolution and its batch normalisation."""
+    """A convolution and batch normalisation."""
     x = layers.Conv2D(
         filters, kernel, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
     )(x)
-    # Statistics over about ten steps: the default hundred trail behind a short training.
+    # Momentum 0.9 averages about ten steps; the default, a hundred, lags behind in a short run.
     return FusedBatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
 
 
 def _block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    """Two convolutions and a shortcut past them."""
+    """Two convolutions with a residual shortcut."""
     shortcut = x if x.shape[-1] == filters else _conv(x, filters, f"{name}_shortcut", kernel=1)
     x = layers.ReLU(name=f"{name}a_relu")(_conv(x, filters, f"{name}a"))
     x = layers.Add(name=f"{name}_add")([_conv(x, filters, f"{name}b"), shortcut])
@@ -108,7 +113,7 @@ def _block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
 
 
 def _fit(x: keras.KerasTensor, size: int, name: str) -> keras.KerasTensor:
-    """Crop or pad to `size` at the lower right, by the pixel or so that halving rounded."""
+    """Crop or pad to `size` at the lower right; corrects the rounding of halved sizes."""
     excess = x.shape[1] - size
     if excess > 0:
         return layers.Cropping2D(((0, excess), (0, excess)), dtype=x.dtype, name=name)(x)

@@ -1,4 +1,4 @@
-"""What happens around the steps of `model.fit`: averaged weights, checkpoints, records of the epochs."""
+"""Callbacks of `model.fit`: moving average of the weights, checkpoints, history, pictures in TensorBoard."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Logs = dict[str, Any] | None
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """An exponential moving average of all weights, batch-norm statistics too, in the model whenever it is tested.
+    """Exponential moving average of all weights and batch-norm statistics; validation runs with the averages.
 
-    The averages begin as the first weights; `decay`, a step, rises to its full value as (1 + t) / (10 + t), so that
-    they forget the start. They are brought up to date every `EVERY` steps, since each step would slow a small network
-    down, and before each test, so that what is measured and saved has learned from every step.
+    The averages start as the first weights. The decay per step rises as (1 + t) / (10 + t) up to `decay`, so that the
+    averages forget the start. They are updated every `EVERY` steps, since an update per step would slow down a small
+    network, and before each validation, so that the averages measured and saved include every step.
     """
 
     EVERY = 4
@@ -39,7 +39,7 @@ class AveragedWeights(keras.callbacks.Callback):
         self.averages = [tf.Variable(w, trainable=False, name=f"averaged_{i}") for i, w in enumerate(self.weights)]
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.pending = tf.Variable(0, trainable=False, dtype=tf.int64)
-        """Of these, the steps since the averages were brought up to date."""
+        """Steps since the last update of the averages."""
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.steps.assign_add(1)
@@ -56,7 +56,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     @tf.function
     def update(self) -> None:
-        """Bring the averages up to date with all steps so far."""
+        """Update the averages with the pending steps."""
         step = tf.cast(self.steps, tf.float32)
         keep = tf.minimum(self.decay, (1 + step) / (10 + step)) ** tf.cast(self.pending, tf.float32)
         for average, weight in zip(self.averages, self.weights, strict=True):
@@ -65,7 +65,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     @tf.function
     def swap(self) -> None:
-        """Exchange the model's weights with their averages."""
+        """Swap the model's weights and their averages."""
         for average, weight in zip(self.averages, self.weights, strict=True):
             raw = tf.identity(weight.value)
             weight.value.assign(average)
@@ -73,12 +73,13 @@ class AveragedWeights(keras.callbacks.Callback):
 
 
 class RunRecorder(keras.callbacks.Callback):
-    """Writes the run folder after each epoch: checkpoint, history, and the weights that are to be kept.
+    """Writes the run folder after each epoch: weights, history and checkpoint.
 
-    Those are the last ones, or the best by validation mIoU: then the photos that they are measured on chose them.
+    It keeps the weights of the last epoch, or of the best by validation mIoU; the photos that choose the best also
+    measure it.
 
-    The checkpoint is one file that appears whole, and is written last: a run killed at any moment goes on from the end
-    of an epoch, and does again what it had begun, to the same result.
+    The checkpoint is written last and atomically. A run killed at any moment resumes after the last epoch in it and
+    repeats the unfinished epoch with the same result.
     """
 
     def __init__(
@@ -93,13 +94,13 @@ class RunRecorder(keras.callbacks.Callback):
         self.folder = folder
         self.averaged = averaged
         self.others = others
-        """What the next step depends on beside the model, its optimizer and the averages."""
+        """Further variables of the checkpoint, beside the model, its optimizer and the averages."""
         self.keep = keep
         self.patience = patience
         self.rows: list[dict[str, float]] = []
         self.begun = time.perf_counter()
         self.before = 0.0
-        """Seconds that the run took before it was resumed."""
+        """Seconds of training before the run was resumed."""
 
     @property
     def best(self) -> int:
@@ -108,19 +109,19 @@ class RunRecorder(keras.callbacks.Callback):
 
     @property
     def kept(self) -> int:
-        """Index of the epoch whose weights are in the folder."""
+        """Index of the epoch whose weights are in the run folder."""
         return self.best if self.keep == "best" else len(self.rows) - 1
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether `patience` epochs have passed without a better validation mIoU."""
         return bool(self.rows) and 0 < self.patience <= len(self.rows) - 1 - self.best
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self.averaged.update()  # what is written has no steps pending
+        self.averaged.update()  # the checkpoint stores no pending steps
         row = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, "learning_rate": float(self.model.optimizer.learning_rate)} | row)
-        # One string a line: a log scraper finds each figure, and no other writer comes between.
+        # One write for all lines, each with one figure: log scrapers match lines, and no other output comes between.
         print("".join(f"\n{name}={value:.4f}" for name, value in row.items() if name.startswith("val_")), flush=True)
         if self.kept == len(self.rows) - 1:
             self._save_weights()
@@ -130,7 +131,7 @@ class RunRecorder(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def restore(self) -> int:
-        """Take up the checkpoint of the run folder, if there is one; the number of epochs that are done."""
+        """Load the checkpoint, if there is one; return the number of finished epochs."""
         path = self.folder / CHECKPOINT
         if not path.exists():
             return 0
@@ -140,12 +141,12 @@ class RunRecorder(keras.callbacks.Callback):
             self.rows, self.before = record["rows"], record["seconds"]
         for name, variable in self._variables().items():
             if name not in state or state[name].shape != tuple(variable.shape):
-                raise InputError(f"{path} is of another network: {name} does not fit; use another --output_dir")
+                raise InputError(f"{path} belongs to another network, {name} does not fit: use another --output_dir")
             variable.assign(state[name])
         return len(self.rows)
 
     def _variables(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
+        """All variables that the next step depends on, by their names in the checkpoint."""
         groups = {
             "model": self.model.variables,
             "optimizer": self.model.optimizer.variables,
@@ -172,14 +173,14 @@ class RunRecorder(keras.callbacks.Callback):
 
 
 def layers_of(model: keras.Model) -> keras.Model:
-    """The same layers without the optimizer, whose state Keras writes and reads with a model's weights."""
+    """The same layers without the optimizer: Keras saves and loads its state with the weights of a model."""
     return keras.Model(model.input, model.output)
 
 
 class Pictures(keras.callbacks.Callback):
-    """Shows a few validation photos, their truth and the prediction in TensorBoard, every `every` epochs.
+    """Writes a few validation photos, their truth and their prediction to TensorBoard every `every` epochs.
 
-    It stands before `AveragedWeights` among the callbacks: at the end of a test the averages are then still in place.
+    It must come before `AveragedWeights` in the list of callbacks: its `on_test_end` needs the averages in the model.
     """
 
     def __init__(self, batch: tuple[np.ndarray, np.ndarray], classes: ClassTable, folder: Path, every: int = 5) -> None:
@@ -196,7 +197,7 @@ class Pictures(keras.callbacks.Callback):
     def on_test_end(self, logs: Logs = None) -> None:
         if self.epoch % self.every:
             return
-        # Called as it is: under several GPUs predict_on_batch gives each one's copy.
+        # Not predict_on_batch: on several GPUs it returns one copy per GPU.
         predicted = np.argmax(self.model(self.images, training=False), -1)
         palette = np.zeros((256, 3), np.uint8)
         palette[: len(self.classes)] = self.classes.colors

@@ -1,4 +1,4 @@
-"""The network that settings describe, and what it needs to learn."""
+"""Build the network of the settings, with first weights, optimizer and learning rate schedule."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from eggseg.training.config import Config
 from eggseg.training.objective import IoU, KnownPixelCrossentropy
 
 MOST_WARMUP = 0.2
-"""Largest share of a run's steps in which the learning rate rises, or the encoder is frozen."""
+"""Largest share of a run's steps for the warm-up, and for the frozen encoder."""
 
 
 def arithmetic(config: Config) -> hardware.Precision:
-    """The precision that `config` asks for, on this machine."""
+    """The precision of training on this machine; resolves `auto`."""
     return hardware.precision(config.num_gpus) if config.precision == "auto" else config.precision
 
 
 def check(config: Config, classes: ClassTable) -> None:
-    """`InputError` where the network cannot be built, or begin with the weights that it is to begin with."""
+    """`InputError` where the network cannot be built, or its first weights are missing or do not fit."""
     if config.encoder != "plain":
         encoders.check(config.encoder, config.image_size, config.encoder_weights)
     if config.init:
@@ -39,46 +39,47 @@ def check(config: Config, classes: ClassTable) -> None:
 
 
 def load(model: keras.Model, init: Path) -> None:
-    """Start from a run folder's averaged weights, or from a weights file; `InputError` where they do not fit."""
+    """Load the averaged weights of a run folder, or a weights file; `InputError` where they do not fit."""
     path = init / AVERAGED if init.is_dir() else init
     if not path.is_file():
         raise InputError(f"--init {init} holds no weights: expected a run folder or a .weights.h5 file")
     try:
         with warnings.catch_warnings():
-            # Keras only warns of layers that it finds no weights for, and leaves them as they were.
+            # Keras only warns about layers without weights in the file, and leaves them unchanged.
             warnings.simplefilter("error", UserWarning)
             layers_of(model).load_weights(path)
-    except Exception as error:  # what Keras raises for a damaged file is not bounded
-        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise InputError(f"--init {path} does not fit this network: {what}") from None
+    except Exception as error:  # Keras raises all kinds of exceptions for damaged files
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(f"--init {path} does not fit this network: {reason}") from None
 
 
 def network(config: Config, classes: ClassTable) -> keras.Model:
-    """The float32 network, with weights yet to be loaded."""
+    """The float32 network, without trained weights."""
     return _network(config, classes, _encoder(config, "float32"), "float32")
 
 
 def learner(
     config: Config, classes: ClassTable, steps: int, kind: Callable[..., keras.Model] = keras.Model
 ) -> keras.Model:
-    """The network at its first step of training, `steps` an epoch, compiled, with what its encoder knows.
+    """The compiled network before its first step, with the pretrained weights of its encoder.
 
-    A `kind` of model, made from inputs and outputs, has a `train_step` of its own.
+    `steps` is the number of steps per epoch. `kind` builds the model from inputs and outputs, for a class with its own
+    `train_step`.
     """
-    digits = arithmetic(config)
-    policy = digits if digits == "float32" else f"mixed_{digits}"
+    number_type = arithmetic(config)
+    policy = number_type if number_type == "float32" else f"mixed_{number_type}"
     encoder = _encoder(config, policy)
-    learned: list[keras.Variable] = []
+    pretrained: list[keras.Variable] = []
     if encoder and config.encoder_weights != "none":
         encoders.load(encoder, config.encoder, config.encoder_weights)
         encoders.freeze(encoder, config.frozen_levels)
-        learned = encoder.trainable_variables
+        pretrained = encoder.trainable_variables
     model = _network(config, classes, encoder, policy)
     if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
         kind = Learner
     model = kind(model.input, model.output)
     total = config.epochs * steps
-    # A short run is not over before it has warmed up, and its encoder learns too.
+    # Capped, so that a short run gets past the warm-up and trains its encoder.
     warmup, frozen = (
         round(min(epochs * steps, MOST_WARMUP * total)) for epochs in (config.warmup_epochs, config.frozen_epochs)
     )
@@ -86,22 +87,22 @@ def learner(
         WarmupCosine(config.learning_rate, warmup, total),
         weight_decay=config.weight_decay,
         global_clipnorm=1.0,
-        encoder=learned,
+        encoder=pretrained,
         rate=config.encoder_rate,
         frozen_steps=frozen,
     )
-    # Decay would move the encoder even while it stands still.
-    optimizer.exclude_from_weight_decay(var_list=learned, var_names=["gamma", "beta", "bias"])
-    if digits == "float16":
+    # Weight decay would change the encoder even while it is frozen.
+    optimizer.exclude_from_weight_decay(var_list=pretrained, var_names=["gamma", "beta", "bias"])
+    if number_type == "float16":
         optimizer = LossScaling(optimizer)
-    # Without XLA, which Keras would else take on a single GPU alone: there it was not measured yet.
+    # No XLA: Keras would use it on a single GPU only, and its speed there was never measured.
     model.compile(optimizer, KnownPixelCrossentropy(config.dice), metrics=[IoU(classes)], jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 class EncoderAdamW(keras.optimizers.AdamW):
-    """AdamW under which a pretrained encoder stands still for `frozen_steps`, then learns at a share of the rate."""
+    """AdamW that freezes a pretrained encoder for `frozen_steps`, then trains it at `rate` times the learning rate."""
 
     def __init__(
         self,
@@ -117,14 +118,14 @@ class EncoderAdamW(keras.optimizers.AdamW):
         self.slow: set[int] = set()
 
     def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
-        """A step along the gradients, summed over all replicas before they are clipped: Keras would clip each one's."""
+        """Sum the gradients over replicas, then clip and step; Keras would clip on each replica before the sum."""
         replica = tf.distribute.get_replica_context()
         if replica and replica.num_replicas_in_sync > 1:
             grads = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
         super().apply(grads, trainable_variables)
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        """They are."""
+        """No-op: `apply` already summed the gradients over replicas."""
         return grads_and_vars
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
@@ -138,7 +139,7 @@ class EncoderAdamW(keras.optimizers.AdamW):
 
 
 class LossScaling(keras.optimizers.LossScaleOptimizer):
-    """Keras' own, under which a step whose gradients overflow is left out by all replicas or by none."""
+    """Keras' loss scaling, except that all replicas skip a step together if the gradients of one overflow."""
 
     def check_finite(self, grads: Sequence[tf.Tensor]) -> tf.Tensor:
         finite = super().check_finite(grads)
@@ -151,7 +152,7 @@ class LossScaling(keras.optimizers.LossScaleOptimizer):
 
 @keras.saving.register_keras_serializable("eggseg")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises linearly over `warmup` steps and falls to 0 as a cosine over the rest of `steps`."""
+    """Learning rate with linear warm-up over `warmup` steps, then cosine decay to 0 over the rest of `steps`."""
 
     def __init__(self, peak: float, warmup: int, steps: int) -> None:
         self.peak, self.warmup, self.steps = peak, warmup, steps

@@ -1,4 +1,8 @@
-"""What `model.fit` minimises and what it reports."""
+"""The training loss, `KnownPixelCrossentropy`, and the metric of the epochs, `IoU`.
+
+`model.fit` minimises the loss. The metric is only reported: it chooses the epoch with --keep best and ends a run by
+--patience, but no gradient flows through it.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,20 @@ import tensorflow as tf
 from eggseg.data.classes import VOID, ClassTable
 
 SMOOTH = 20.0
-"""Pixels that soft Dice adds to both sides, so that a class which is nowhere costs what is predicted of it."""
+"""Smoothing of soft Dice, pixels: an absent class is penalised by the pixels predicted as it."""
 
 
 class KnownPixelCrossentropy(keras.losses.Loss):
-    """Sparse categorical cross-entropy from logits over the pixels whose class is known, and a share of soft Dice.
+    """The loss: sparse categorical cross-entropy from logits plus `dice` times soft Dice loss, both over known pixels.
 
-    Truth is (n, h, w) class ids, uint8, logits (n, h, w, classes) float32. Each photo's loss is the mean over its own
-    known pixels, 0 if it has none, and the loss the mean over photos: so it does not depend on how photos are grouped
-    into batches or spread over workers. `dice` times the mean over the objects' classes of 1 - soft Dice of the photo
-    is added to it (Milletari et al. 2016, arXiv 1606.04797): where cross-entropy hardly counts an egg of few pixels,
-    Dice counts it like a large one, and a speck of a class that is not in the photo like all of it.
+    Truth is (n, h, w) class ids, uint8; logits are (n, h, w, classes) float32.
+
+    The cross-entropy of a photo is the mean over its known pixels, 0 if it has none. The loss is the mean over photos,
+    so it does not depend on how photos are grouped into batches or spread over workers.
+
+    The soft Dice loss of a photo is the mean of 1 - soft Dice over all classes but the background (Milletari et al.
+    2016, arXiv 1606.04797). Cross-entropy hardly notices an egg of few pixels; Dice weights it like a large one, and
+    weights a few wrong pixels of an absent class like many.
     """
 
     def __init__(self, dice: float = 0.0, name: str = "known_pixel_crossentropy") -> None:
@@ -28,19 +35,19 @@ class KnownPixelCrossentropy(keras.losses.Loss):
         self.dice = dice
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        # A plane a class: operations along a last axis of three take several times as long.
+        # One plane per class: operations along a last axis of length 3 take several times as long.
         scores = tf.unstack(y_pred, axis=-1)
         truth = [tf.cast(y_true == i, tf.float32) for i in range(len(scores))]
         known = tf.cast(y_true != VOID, tf.float32)
         highest = functools.reduce(tf.maximum, scores)
         normaliser = highest + tf.math.log(tf.add_n([tf.exp(score - highest) for score in scores]))
-        of_truth = tf.add_n([score * there for score, there in zip(scores, truth, strict=True)])
+        of_truth = tf.add_n([score * is_class for score, is_class in zip(scores, truth, strict=True)])
         loss = tf.math.divide_no_nan(_sum(known * normaliser - of_truth), _sum(known))
         if self.dice:
             dice = []
-            for score, there in zip(scores[1:], truth[1:], strict=True):
+            for score, is_class in zip(scores[1:], truth[1:], strict=True):
                 p = known * tf.exp(score - normaliser)
-                dice.append((2 * _sum(there * p) + SMOOTH) / (_sum(there) + _sum(p) + SMOOTH))
+                dice.append((2 * _sum(is_class * p) + SMOOTH) / (_sum(is_class) + _sum(p) + SMOOTH))
             loss += self.dice * (1 - tf.add_n(dice) / len(dice))
         return loss
 
@@ -51,20 +58,20 @@ def _sum(plane: tf.Tensor) -> tf.Tensor:
 
 
 class IoU(keras.metrics.Metric):
-    """IoU of each class and their mean, `miou`, from one pooled confusion matrix over all known pixels so far."""
+    """The metric: IoU of each class and their mean, `miou`, from one confusion matrix over all known pixels so far."""
 
     def __init__(self, classes: ClassTable, name: str = "iou") -> None:
         super().__init__(name=name, dtype="float32")
         self.classes = classes
         n = len(classes)
-        # float64 holds every whole number up to 2**53 pixels; integers cannot be summed over replicas on every device.
+        # float64 is exact up to 2**53 pixels; not every device can sum integers over replicas.
         self.counts = self.add_weight(shape=(n, n), dtype="float64", initializer="zeros", name="counts")
 
     def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
         n = len(self.classes)
-        truth = tf.reshape(tf.one_hot(tf.cast(y_true, tf.int32), n), (-1, n))  # all zeros where it is VOID
+        truth = tf.reshape(tf.one_hot(tf.cast(y_true, tf.int32), n), (-1, n))  # all zeros at VOID
         prediction = tf.reshape(tf.one_hot(tf.argmax(y_pred, -1), n), (-1, n))
-        # A product of matrices: counting in bins is slower on a processor.
+        # A matrix product: bincount is slower on a processor.
         self.counts.assign_add(tf.cast(tf.matmul(truth, prediction, transpose_a=True), "float64"))
 
     def result(self) -> dict[str, tf.Tensor]:
@@ -72,6 +79,6 @@ class IoU(keras.metrics.Metric):
         hits = tf.linalg.diag_part(counts)
         union = tf.reduce_sum(counts, 0) + tf.reduce_sum(counts, 1) - hits
         iou = tf.where(union > 0, tf.math.divide_no_nan(hits, union), float("nan"))
-        there = tf.cast(union > 0, "float64")
-        mean = tf.math.divide_no_nan(tf.reduce_sum(tf.math.divide_no_nan(hits, union)), tf.reduce_sum(there))
+        is_present = tf.cast(union > 0, "float64")
+        mean = tf.math.divide_no_nan(tf.reduce_sum(tf.math.divide_no_nan(hits, union)), tf.reduce_sum(is_present))
         return {"miou": mean} | {f"iou_{name}": iou[i] for i, name in enumerate(self.classes.names)}

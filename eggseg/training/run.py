@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-import shutil
 import sys
 import tempfile
 import time
@@ -19,203 +18,117 @@ import numpy as np
 import tensorflow as tf
 
 from eggseg import __version__, cli
-from eggseg.data import findings, loader, pairs, pseudo
+from eggseg.data import loader
 from eggseg.data.classes import EGGS_AND_PANS, ClassTable
-from eggseg.data.findings import Finding
-from eggseg.data.split import Method, Photo, Split, few, one_fold, split
-from eggseg.data.squares import Squares, fits_in_memory
+from eggseg.data.squares import Squares
 from eggseg.devices import distribution, hardware
 from eggseg.devices.distribution import Workers
 from eggseg.errors import InputError
 from eggseg.evaluation import plots, scoring
 from eggseg.exported import saved_model
 from eggseg.files import parsing, write_bytes, write_json
-from eggseg.kitchen import endless, scene_folder
-from eggseg.training import learning, run_folder, sharding
+from eggseg.kitchen import endless
+from eggseg.training import learning, run_data, run_folder, sharding
 from eggseg.training.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.training.config import CONFIG, METRICS, Config, decisive
+from eggseg.training.run_data import RunData
 from eggseg.training.sharding import Share
 from eggseg.training.teachers import Supervised, Teacher
 
-VALIDATION_SCENES = 80
 SAMPLES = 8
 """Validation photos in samples.png."""
 
 
 def train(config: Config, teacher: Teacher | None = None) -> dict[str, Any]:
-    """Train as `config` says, export, measure at original size; the content of metrics.json.
+    """Train, export and measure at original size; return the content of metrics.json.
 
-    Of several workers the first one writes the run folder. The others do all the same in a folder that they throw away.
+    With several workers, the first writes the run folder. The others do the same in a temporary folder, silently.
     """
-    machines = distribution.place(config.distribution)[1]
-    few = config.labelled_photos
-    for alone, flag in ((config.folds, "--folds"), (few, "--labelled_photos"), (teacher, "unlabelled photos")):
-        if alone and machines > 1:
-            raise InputError(f"several machines train one run together: without {flag}, or take --distribution one")
+    _, machines = distribution.place(config.distribution)
+    unsupported = {
+        "--folds": config.folds,
+        "--labelled_photos": config.labelled_photos,
+        "unlabelled photos": teacher,
+    }
+    for what, used in unsupported.items():
+        if used and machines > 1:
+            raise InputError(f"several machines cannot train with {what}: remove that, or add --distribution one")
     teacher = teacher or Supervised()
     workers = distribution.join(config.distribution, config.num_gpus)
     with workers.losing_one_is_an_error():
         if workers.index == 0:
             return _run(config, workers, teacher)
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            apart = dataclasses.replace(config, output_dir=Path(folder), export_dir=None, resume=True)
-            return _run(apart, workers, teacher)
+            temporary = dataclasses.replace(config, output_dir=Path(folder), export_dir=None, resume=True)
+            return _run(temporary, workers, teacher)
 
 
 def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
+    """All steps of a run, as each worker takes them; return the content of metrics.json."""
     begun = time.perf_counter()
-    # Each of them, were it another's, would leave workers waiting for each other or learning apart.
+    # Workers that disagree on these would deadlock or train different models.
     workers.agree(decisive(config.to_json()) | {"precision": learning.arithmetic(config)})
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
-    folder = run_folder.opened(config)
-    run_folder.check_settings(folder, config, classes, workers.count)
-    learning.check(config, classes)
-    found, missing = pairs.match(_data(config, folder))
-    found += pseudo.find(config.pseudo) if config.pseudo else []
-    in_memory = config.cache == "memory" or (
-        config.cache == "auto" and fits_in_memory(-(-len(found) // workers.count), config.image_size)
-    )
-    cache = None if in_memory else folder
-    squares = sharding.read(workers, found, config.image_size, classes, cache, config.max_pixels)
-    labels = {photo.name: of for photo, of in zip(squares.photos, squares.labels, strict=True)}
-    told = findings.of_pairs(missing) + findings.of_faults(squares.faults) + findings.of_labels(labels, classes)
-    _audit(told, config)
-    if not squares.pairs:
-        raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")
-    if config.pseudo:
-        pseudo.forget_doubtful(squares, config.pseudo, config.pseudo_confidence)
-    parts = pseudo.without_copies(squares.pairs, _split(config, squares.photos))
-    share = sharding.deal(workers, squares, parts, config.batch_size, config.scenes)
-    record = run_folder.record(config, classes, squares, found, parts, workers.count)
-    learned = _learned(config, squares.photos, parts)
-    if teacher.fingerprint:
-        record["unlabelled"] = teacher.fingerprint
-    if config.folds and (reason := _session_fault(config, squares.photos)):
-        record["no_session"] = reason
-    if config.labelled_photos:
-        record["split"]["labelled"] = [squares.photos[i].name for i in learned]
-    workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
-    run_folder.check_data(folder, record, config)
-    teacher.prepare(squares, sorted(set(parts.train) - set(learned)))
-    recorder = _begin(config, classes, workers, share.steps, teacher)
-    # Only now: what may go wrong with the settings has not, and an earlier run is not lost for a typing error.
+    folder = _checked_folder(config, classes, workers)
+
+    data = run_data.read(config, classes, folder, workers)
+    share = sharding.deal(workers, data.squares, data.split, config.batch_size, config.scenes)
+    labelled = run_data.labelled(config, data)
+    record = _checked_record(config, classes, data, labelled, folder, workers, teacher)
+
+    teacher.prepare(data.squares, sorted(set(data.split.train) - set(labelled)))
+    recorder = _new_recorder(config, classes, share.steps, workers, teacher)
+    # Only after all checks: a typing error in the settings must not delete an earlier run.
     if not config.resume:
         run_folder.clear(folder)
     write_json(folder / CONFIG, record)
-    photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(learned)} photos"
-    print(f"training on {photos}, validating on {len(parts.val)}")
-    machines = f"{workers.count} machines, here " if workers.count > 1 else ""
-    print(f"computing in {record['precision']} on {machines}{hardware.description(config.num_gpus)}")
+    _print_plan(config, data, labelled, workers, record["precision"])
 
-    mine = sorted(set(learned).intersection(share.train))
-    _fit(recorder, config, classes, squares, share, mine, workers, teacher)
-    metrics = _measure(recorder, config, classes, squares, parts, record, begun) if workers.index == 0 else {}
+    _fit(recorder, config, classes, data.squares, labelled, share, workers, teacher)
+    metrics = {}
+    if workers.index == 0:
+        _export(recorder, config, classes, record["fingerprint"])
+        metrics = _measure(recorder, classes, data, record["sessions"], begun)
     return workers.told_by(0, metrics)
 
 
-def _measure(
-    recorder: RunRecorder,
+def _checked_folder(config: Config, classes: ClassTable, workers: Workers) -> Path:
+    """Open the run folder; `InputError` where it, the settings or the first weights cannot be used."""
+    folder = run_folder.opened(config)
+    run_folder.check_settings(folder, config, classes, workers.count)
+    learning.check(config, classes)
+    return folder
+
+
+def _checked_record(
     config: Config,
     classes: ClassTable,
-    squares: Squares,
-    parts: Split,
-    record: dict[str, Any],
-    begun: float,
+    data: RunData,
+    labelled: Sequence[int],
+    folder: Path,
+    workers: Workers,
+    teacher: Teacher,
 ) -> dict[str, Any]:
-    """Export the averaged weights and measure what was exported."""
-    folder = recorder.folder
-    network = learning.network(config, classes)
-    with parsing(folder / AVERAGED):
-        network.load_weights(folder / AVERAGED)
-    saved = folder / "saved_model" / "1"
-    how: dict[str, Any] = {"tta": config.tta, "max_pixels": config.max_pixels}
-    settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": record["fingerprint"]}
-    saved_model.save(network, classes, settings, saved, **how)
-    if config.export_dir:
-        saved_model.save(network, classes, settings, config.export_dir / "1", **how)
-
-    val = [squares.pairs[i] for i in parts.val]
-    scores = scoring.score(saved_model.load(saved), val, [record["sessions"][pair.name] for pair in val])
-    metrics = scoring.report(scores, classes) | {
-        "exported_epoch": recorder.kept + 1,
-        "epochs": len(recorder.rows),
-        "seconds": round(recorder.before + time.perf_counter() - begun, 1),
-    }
-    write_json(folder / METRICS, metrics)
-    picks = np.linspace(0, len(val) - 1, min(SAMPLES, len(val))).astype(int)
-    rows = [scoring.row(scores, i) for i in picks]
-    write_bytes(folder / "samples.png", plots.png(plots.comparison(rows, classes, columns=2)))
-    write_bytes(folder / "curves.png", plots.png(plots.curves(recorder.rows)))
-    print(f"miou={metrics['miou']:.4f}", flush=True)
-    print(f"the model is in {saved}, its pictures in {folder / 'samples.png'}")
-    return metrics
+    """The content of config.json; `InputError` where the workers, or a resumed run, have other data."""
+    record = run_folder.record(config, classes, data.squares, data.pairs, data.split, workers.count)
+    photos = data.squares.photos
+    if teacher.fingerprint:
+        record["unlabelled"] = teacher.fingerprint
+    if config.folds and (reason := run_data.no_session_reason(config, photos)):
+        record["no_session"] = reason
+    if config.labelled_photos:
+        record["split"]["labelled"] = [photos[i].name for i in labelled]
+    workers.agree({name: record[name] for name in ("classes", "split", "fingerprint")})
+    run_folder.check_data(folder, record, config)
+    return record
 
 
-def _audit(told: Sequence[Finding], config: Config) -> None:
-    """Say what the quick part of the audit found; `InputError` where it spoils training and nobody said to go on."""
-    findings.settle(told, [finding for finding in told if finding.spoils], config.audit)
-
-
-def _data(config: Config, folder: Path) -> Path:
-    """The folder with the photos and masks of a run; what does not lie in one is written to one."""
-    if config.tfds:
-        # Only now: it takes seconds, and few have it.
-        from eggseg.tfds.folder import write
-
-        shutil.rmtree(folder / "tfds", ignore_errors=True)
-        return write(config.tfds, folder / "tfds")
-    if config.scenes:
-        # To validate on: of another seed than those that are trained on.
-        again = config.overwrite and not config.resume
-        drawn = scene_folder.Settings(
-            folder / "scenes", VALIDATION_SCENES, config.seed + 1, run_length=1, overwrite=again
-        )
-        scene_folder.write(drawn)
-        return drawn.out
-    return config.data_dir
-
-
-def _split(config: Config, photos: Sequence[Photo]) -> Split:
-    """The split of the photos with true masks; those whose masks a model made come after them, to be trained on."""
-    if config.scenes:
-        return Split((), tuple(range(len(photos))))
-    true = _true(photos)
-    if isinstance(config.fold, int):
-        parts = one_fold(true, config.split, config.folds, config.fold, config.split_seed)
-    else:
-        method: Method = "session" if config.fold == "session" else config.split
-        parts = split(true, method, config.val_fraction, config.split_seed)
-    return Split((*parts.train, *range(len(true), len(photos))), parts.val)
-
-
-def _session_fault(config: Config, photos: Sequence[Photo]) -> str:
-    """Why cross-validation cannot hold out whole camera sessions of these photos; empty where it can."""
-    try:
-        split(_true(photos), "session", config.val_fraction, config.split_seed)
-    except InputError as error:
-        return str(error)
-    return ""
-
-
-def _true(photos: Sequence[Photo]) -> list[Photo]:
-    """The photos whose masks no model made."""
-    return [photo for photo in photos if not photo.name.startswith(pseudo.PREFIX)]
-
-
-def _learned(config: Config, photos: Sequence[Photo], parts: Split) -> tuple[int, ...]:
-    """Those of the training photos whose masks are learned from."""
-    if not config.labelled_photos:
-        return parts.train
-    made = tuple(i for i in parts.train if photos[i].name.startswith(pseudo.PREFIX))
-    return few(photos, parts.train[: len(parts.train) - len(made)], config.labelled_photos, config.seed) + made
-
-
-def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int, teacher: Teacher) -> RunRecorder:
-    """The recorder of a run of so many steps an epoch, with its model before the first."""
+def _new_recorder(config: Config, classes: ClassTable, steps: int, workers: Workers, teacher: Teacher) -> RunRecorder:
+    """The recorder of a run of `steps` an epoch, with a new model."""
     keras.utils.set_random_seed(config.seed)
-    # So that a resumed run ends as an uninterrupted one; it costs next to nothing on a processor.
+    # A resumed run must end like an uninterrupted one; determinism costs next to nothing on a processor.
     tf.config.experimental.enable_op_determinism()
-    # A model that was loaded before, such as that of an earlier fold, would have its way with this one's arithmetic.
+    # A model loaded earlier in this process, for an earlier fold, may have turned the rewrite on.
     hardware.rewrite_to_bfloat16(False)
     with workers.strategy.scope():
         model = teacher.learner(config, classes, steps)
@@ -228,34 +141,31 @@ def _begin(config: Config, classes: ClassTable, workers: Workers, steps: int, te
     return recorder
 
 
+def _print_plan(config: Config, data: RunData, labelled: Sequence[int], workers: Workers, precision: str) -> None:
+    photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(labelled)} photos"
+    print(f"training on {photos}, validating on {len(data.split.val)}")
+    machines = f"{workers.count} machines, here " if workers.count > 1 else ""
+    print(f"computing in {precision} on {machines}{hardware.description(config.num_gpus)}")
+
+
 def _fit(
     recorder: RunRecorder,
     config: Config,
     classes: ClassTable,
     squares: Squares,
+    labelled: Sequence[int],
     share: Share,
-    learned: Sequence[int],
     workers: Workers,
     teacher: Teacher,
 ) -> None:
-    """Train on those photos of the share whose masks are `learned` from."""
+    """Train from the checkpoint, or from the start, to the last epoch or until patience is exhausted."""
     workers.share(recorder.folder / CHECKPOINT)
     done = recorder.restore()
     if done:
-        print(f"going on after epoch {done}")
+        print(f"resuming after epoch {done}")
     if done == config.epochs or recorder.is_exhausted:
         return
-    lesson: dict[str, Any] = {
-        "batch_size": share.batch_size,
-        "steps": share.steps * share.replicas,
-        "seed": config.seed,
-        "strength": config.augment,
-        "first_epoch": done,
-    }
-    if config.scenes:
-        train = endless.train_batches(config.image_size, **lesson, worker=workers.index, workers=workers.count)
-    else:
-        train = teacher.batches(loader.train_batches(squares, learned, **lesson), lesson)
+    train = _train_batches(config, squares, labelled, share, workers, teacher, first_epoch=done)
     val = loader.plain_batches(
         squares,
         share.val,
@@ -264,8 +174,12 @@ def _fit(
         weight=share.val_weight,
     )
     logs = recorder.folder / "tensorboard"
-    shown = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
-    images, truth = (part[shown[2] > 0] for part in shown[:2])
+    callbacks = [
+        Pictures(_first_photos(val), classes, logs / "pictures"),
+        recorder.averaged,
+        recorder,
+        keras.callbacks.TensorBoard(logs, write_graph=False),
+    ]
     with workers.strategy.scope(), cli.drawing():
         recorder.model.fit(
             workers.batches(train),
@@ -276,10 +190,74 @@ def _fit(
             validation_steps=share.val_steps,
             shuffle=False,
             verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[
-                Pictures((images, truth), classes, logs / "pictures"),
-                recorder.averaged,
-                recorder,
-                keras.callbacks.TensorBoard(logs, write_graph=False),
-            ],
+            callbacks=callbacks,
         )
+
+
+def _train_batches(
+    config: Config,
+    squares: Squares,
+    labelled: Sequence[int],
+    share: Share,
+    workers: Workers,
+    teacher: Teacher,
+    first_epoch: int,
+) -> tf.data.Dataset:
+    """This worker's training batches: made-up scenes, or what the teacher makes of its labelled photos."""
+    options: dict[str, Any] = {
+        "batch_size": share.batch_size,
+        "steps": share.steps * share.replicas,
+        "seed": config.seed,
+        "strength": config.augment,
+        "first_epoch": first_epoch,
+    }
+    if config.scenes:
+        return endless.train_batches(config.image_size, **options, worker=workers.index, workers=workers.count)
+    own = sorted(set(labelled).intersection(share.train))
+    return teacher.batches(loader.train_batches(squares, own, **options), options)
+
+
+def _first_photos(val: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Images and truth of the first photos of a validation data set, at most 4, without blank padding photos."""
+    images, truth, weights = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
+    return images[weights > 0], truth[weights > 0]
+
+
+def _export(recorder: RunRecorder, config: Config, classes: ClassTable, fingerprint: str) -> None:
+    """Write the SavedModel of the averaged weights to the run folder and to --export_dir."""
+    network = learning.network(config, classes)
+    with parsing(recorder.folder / AVERAGED):
+        network.load_weights(recorder.folder / AVERAGED)
+    settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": fingerprint}
+    folders = [_exported(recorder.folder)]
+    if config.export_dir:
+        folders.append(config.export_dir / "1")
+    for folder in folders:
+        saved_model.save(network, classes, settings, folder, tta=config.tta, max_pixels=config.max_pixels)
+
+
+def _measure(
+    recorder: RunRecorder, classes: ClassTable, data: RunData, sessions: dict[str, str], begun: float
+) -> dict[str, Any]:
+    """Measure the exported model on the validation photos; write the metrics and pictures, return the metrics."""
+    folder = recorder.folder
+    val = [data.squares.pairs[i] for i in data.split.val]
+    scores = scoring.score(saved_model.load(_exported(folder)), val, [sessions[pair.name] for pair in val])
+    metrics = scoring.report(scores, classes) | {
+        "exported_epoch": recorder.kept + 1,
+        "epochs": len(recorder.rows),
+        "seconds": round(recorder.before + time.perf_counter() - begun, 1),
+    }
+    write_json(folder / METRICS, metrics)
+    picks = np.linspace(0, len(val) - 1, min(SAMPLES, len(val))).astype(int)
+    rows = [scoring.row(scores, i) for i in picks]
+    write_bytes(folder / "samples.png", plots.png(plots.comparison(rows, classes, columns=2)))
+    write_bytes(folder / "curves.png", plots.png(plots.curves(recorder.rows)))
+    print(f"miou={metrics['miou']:.4f}", flush=True)
+    print(f"the model is in {_exported(folder)}, sample pictures in {folder / 'samples.png'}")
+    return metrics
+
+
+def _exported(folder: Path) -> Path:
+    """The SavedModel of a run folder."""
+    return folder / "saved_model" / "1"

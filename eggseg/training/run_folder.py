@@ -1,4 +1,4 @@
-"""The run folder: whether a run may use it, and what it says of the run."""
+"""The run folder: checks before a run writes to it, and the record in its config.json."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from eggseg.training.config import CONFIG, METRICS, Config, decisive
 
 
 def opened(config: Config) -> Path:
-    """The run folder, made if need be; `InputError` where it holds a run that nobody said to resume or overwrite."""
+    """Create the run folder if missing; `InputError` where it holds a run, without --resume or --overwrite."""
     folder = config.run_dir
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
@@ -34,30 +34,30 @@ def opened(config: Config) -> Path:
         if not os.access(config.export_dir, os.W_OK):
             raise InputError(f"{config.export_dir} cannot be written to")
     if (folder / CONFIG).exists() and not (config.resume or config.overwrite):
-        raise InputError(f"{folder} holds a run already: --resume goes on with it, --overwrite begins anew")
+        raise InputError(f"{folder} holds a run already: --resume continues it, --overwrite starts anew")
     return folder
 
 
 def clear(folder: Path) -> None:
-    """Forget an earlier run's state; its model stays until the new one takes its place."""
+    """Delete the checkpoint, metrics and logs of an earlier run; its model stays until the new one replaces it."""
     for name in (CHECKPOINT, METRICS):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
 def record(
-    config: Config, classes: ClassTable, squares: Squares, found: Sequence[Pair], parts: Split, workers: int
+    config: Config, classes: ClassTable, squares: Squares, all_pairs: Sequence[Pair], parts: Split, workers: int
 ) -> dict[str, Any]:
-    """What config.json holds: all that a reader needs to know how the model came to be.
+    """The content of config.json: how the model was trained, and on what.
 
-    `found` are all pairs of the data set, `squares` those of them that could be read.
+    `all_pairs` are all pairs of the data set, `squares` the readable ones.
     """
     names = [pair.name for pair in squares.pairs]
     return {
         "settings": config.to_json(),
         "classes": classes.to_json(),
         "split": {"train": [names[i] for i in parts.train], "val": [names[i] for i in parts.val]},
-        "left_out": sorted({pair.name for pair in found} - set(names)),
+        "left_out": sorted({pair.name for pair in all_pairs} - set(names)),
         "sessions": dict(zip(names, sessions(squares.photos), strict=True)),
         "workers": workers,
         "precision": learning.arithmetic(config),
@@ -68,31 +68,31 @@ def record(
 
 
 def check_settings(folder: Path, config: Config, classes: ClassTable, workers: int) -> None:
-    """`InputError` where a run is resumed with other settings or arithmetic than it was begun with."""
+    """`InputError` where a resumed run has other settings or another precision than before."""
     before = _resumed(folder, config)
     if not before:
         return
     with parsing(folder / CONFIG):
-        was_classes, was, was_in = before["classes"], decisive(before["settings"]), before["precision"]
-    if was_classes != classes.to_json():
+        old_classes, old, old_precision = before["classes"], decisive(before["settings"]), before["precision"]
+    if old_classes != classes.to_json():
         raise InputError(f"{folder} was trained with other classes: use another --output_dir")
     if before.get("workers", 1) != workers:
         raise InputError(f"{folder} was trained on {before.get('workers', 1)} machines, not on {workers}")
-    wanted = decisive(config.to_json())
-    names = [name for name in was | wanted if was.get(name) != wanted.get(name)]
-    changed = [f"--{name} was {was.get(name)}, is {wanted.get(name)}" for name in names]
+    new = decisive(config.to_json())
+    names = [name for name in old | new if old.get(name) != new.get(name)]
+    changed = [f"--{name} was {old.get(name)}, is {new.get(name)}" for name in names]
     if changed:
         raise InputError(pairs.summary(changed, f"settings differ from those of the run in {folder}"))
     precision = learning.arithmetic(config)
-    if was_in != precision:
+    if old_precision != precision:
         raise InputError(
-            f"{folder} was trained in {was_in}, this machine would go on in {precision}: "
-            f"--precision {was_in} goes on as it began, though perhaps slower"
+            f"{folder} was trained in {old_precision}, this machine would continue in {precision}: "
+            f"--precision {old_precision} continues as before, though perhaps slower"
         )
 
 
 def check_data(folder: Path, now: dict[str, Any], config: Config) -> None:
-    """`InputError` where a run is resumed on other data than it was begun with, or with another split of them."""
+    """`InputError` where a resumed run has other data or another split than before."""
     before = _resumed(folder, config)
     if not before:
         return
@@ -107,14 +107,14 @@ def check_data(folder: Path, now: dict[str, Any], config: Config) -> None:
 
 
 def _resumed(folder: Path, config: Config) -> dict[str, Any]:
-    """The record of the run that is resumed; empty where none is."""
+    """The record of the run to resume; empty where none is resumed."""
     return read_json(folder / CONFIG) if config.resume and (folder / CHECKPOINT).exists() else {}
 
 
 def _moved(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """How the split of a run differs from that of another, in words."""
-    for part, what in {"train": "trained on", "val": "held out", "labelled": "learned from with their masks"}.items():
+    """Describe a difference between the splits of two runs."""
+    for part, use in {"train": "trained on", "val": "held out", "labelled": "trained on with masks"}.items():
         gone = sorted(set(before["split"].get(part, ())) - set(now["split"].get(part, ())))
         if gone:
-            return f"in which {len(gone)} photos were {what} that now are not, {printable(gone[0])} first"
+            return f"where {len(gone)} photos were {use} that are not now, {printable(gone[0])} first"
     return "with fewer photos"

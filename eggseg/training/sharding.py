@@ -1,4 +1,4 @@
-"""What each of several workers reads, learns from and is tested on."""
+"""Shards: the photos that each worker reads, trains on and validates on."""
 
 from __future__ import annotations
 
@@ -20,53 +20,63 @@ from eggseg.errors import InputError
 def read(
     workers: Workers, pairs: Sequence[Pair], size: int, classes: ClassTable, cache: Path | None, max_pixels: int
 ) -> Squares:
-    """`squares.read`, of which each worker does its part: it holds the squares of that, and knows all photos."""
+    """`squares.read` by several workers: each reads and holds the pixels of its shard, and learns of all photos."""
     workers.agree({"the names of the photos": [pair.name for pair in pairs]})
-    mine = squares.read([pairs[i] for i in part(workers, len(pairs))], size, classes, cache, max_pixels)
-    parts = workers.exchange((mine.photos, mine.labels, mine.faults))
-    found = {photo.name: (photo, labels) for photos, of, _ in parts for photo, labels in zip(photos, of, strict=True)}
-    good = tuple(pair for pair in pairs if pair.name in found)
-    held = {photo.name for photo in mine.photos}
+    shard = squares.read([pairs[i] for i in part(workers, len(pairs))], size, classes, cache, max_pixels)
+    shards = workers.exchange((shard.photos, shard.labels, shard.faults))
+    photos = {photo.name: photo for shard_photos, *_ in shards for photo in shard_photos}
+    labels = {
+        photo.name: of_photo
+        for shard_photos, shard_labels, _ in shards
+        for photo, of_photo in zip(shard_photos, shard_labels, strict=True)
+    }
+    readable = tuple(pair for pair in pairs if pair.name in photos)
+    held = {photo.name for photo in shard.photos}
     return Squares(
-        mine.pixels,
-        tuple(i for i, pair in enumerate(good) if pair.name in held),
-        good,
-        tuple(found[pair.name][0] for pair in good),
-        tuple(found[pair.name][1] for pair in good),
-        tuple(line for *_, faults in parts for line in faults),
+        shard.pixels,
+        tuple(i for i, pair in enumerate(readable) if pair.name in held),
+        readable,
+        tuple(photos[pair.name] for pair in readable),
+        tuple(labels[pair.name] for pair in readable),
+        tuple(line for *_, faults in shards for line in faults),
     )
 
 
 def part(workers: Workers, count: int) -> list[int]:
-    """The indices of those of so many files that are a worker's; dealt at random, as names may go by cameras."""
+    """Indices of this worker's shard of `count` files; drawn at random, since names in order may go by camera."""
     order = np.random.default_rng(0).permutation(count) if workers.count > 1 else np.arange(count)
     return sorted(order[workers.index :: workers.count].tolist())
 
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """A worker's part of an epoch, in step with the others'."""
+    """A worker's part of an epoch; the numbers of steps and batch sizes are the same on all workers."""
 
     train: tuple[int, ...]
-    """Photos that it learns from, by their index among all."""
+    """Indices of the photos to train on, among the photos of all workers."""
     val: tuple[int, ...]
-    """Photos that it is tested on."""
+    """Indices of the photos to validate on."""
     batch_size: int
-    """Photos in a step of each replica."""
+    """Photos per step of each replica."""
     replicas: int
-    """Of this worker."""
+    """Replicas of this worker."""
     steps: int
+    """Training steps per epoch."""
     val_steps: int
+    """Validation steps per epoch."""
     val_weight: float
-    """What a photo counts in the validation loss: blank ones fill up the last batches, and lower the mean."""
+    """Sample weight of a photo in the validation loss; makes up for blank photos, which pad the last batches."""
 
 
-def deal(workers: Workers, found: Squares, parts: Split, batch_size: int, scenes: int) -> Share:
-    """Each worker learns from, and is tested on, what it holds; or on its part of so many made-up scenes."""
+def deal(workers: Workers, all_squares: Squares, parts: Split, batch_size: int, scenes: int) -> Share:
+    """This worker's share of an epoch: the photos that it holds, or its part of `scenes` made-up scenes.
+
+    An epoch has as many steps as the smallest shard has batches. `InputError` where a replica would get no photo.
+    """
     replicas = workers.replicas // workers.count
     if batch_size % workers.replicas:
         raise InputError(f"--batch_size is {batch_size}, expected a multiple of the {workers.replicas} replicas")
-    held = set(found.held)
+    held = set(all_squares.held)
     train, val = (tuple(i for i in part if i in held) for part in (parts.train, parts.val))
     fewest = scenes // workers.count or min(workers.exchange(len(train)))
     each = min(batch_size // workers.replicas, fewest // replicas)

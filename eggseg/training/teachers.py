@@ -1,4 +1,4 @@
-"""How a run's network learns from its batches: from photos with masks, or in ways that others bring."""
+"""Teachers: how a network learns from batches. Here the interface and supervised training."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from eggseg.training.config import Config
 
 
 class Teacher(Protocol):
-    """How a network learns from batches, and what from."""
+    """Builds the model of a run and its training batches."""
 
     variables: Sequence[keras.Variable]
-    """What the next step depends on beside the model, its optimizer and the averages; known once there is a model."""
+    """Further variables of the checkpoint, beside model, optimizer and averages; set once `learner` was called."""
 
     fingerprint: str
-    """Of what it learns from beside photos with masks; empty where that is nothing."""
+    """Fingerprint of the data beside photos with masks; empty where there is none."""
 
     def prepare(self, squares: Squares, others: Sequence[int]) -> None:
-        """Look at what there is to learn from: `others` are training photos whose masks are not to be seen."""
+        """Read further data before the model is built; `others` are training photos whose masks must not be used."""
 
     def learner(self, config: Config, classes: ClassTable, steps: int) -> keras.Model:
-        """What `learning.learner` gives, with a `train_step` for the batches."""
+        """The compiled model, like `learning.learner`, with a `train_step` for the batches."""
 
     def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
-        """Batches of labelled photos and what else there is; the `lesson` is as `loader.train_batches` takes it."""
+        """Training batches from `labelled` batches and further data; `lesson`: options of `loader.train_batches`."""
 
 
 class Supervised:
-    """The teacher of photos with masks."""
+    """Supervised training on photos with masks."""
 
     variables: Sequence[keras.Variable] = ()
     fingerprint = ""
     learner = staticmethod(learning.learner)
 
     def prepare(self, squares: Squares, others: Sequence[int]) -> None:
-        """Nothing is left to look at."""
+        """No-op: there is no further data."""
 
     def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
         return labelled

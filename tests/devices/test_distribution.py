@@ -223,7 +223,7 @@ def test_workers_that_were_killed_go_on(even: list[str], uninterrupted: Path, tm
     assert done < 3, "it was killed too late to say anything"
     resumed = Processes(out, 2, [*even, *THREE_EPOCHS, "--resume"])
     first, second = resumed.finish()
-    assert f"going on after epoch {done}" in resumed.logs[0].read_text()
+    assert f"resuming after epoch {done}" in resumed.logs[0].read_text()
     whole = variables(uninterrupted, 0)
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name], err_msg=name)
@@ -325,11 +325,11 @@ def test_the_place_among_the_workers(text: str, expected: tuple[int, int], monke
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "TF_CONFIG cannot be understood"),
-        ("[]", "TF_CONFIG cannot be understood"),
-        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "TF_CONFIG cannot be understood: KeyError"),
-        (config_of(2, ["a:1", "b:1"]), "TF_CONFIG cannot be understood"),
-        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}', "tasks that are ps"),
+        ("{", "TF_CONFIG cannot be parsed"),
+        ("[]", "TF_CONFIG cannot be parsed"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "TF_CONFIG cannot be parsed: KeyError"),
+        (config_of(2, ["a:1", "b:1"]), "TF_CONFIG cannot be parsed"),
+        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}', "tasks of type ps"),
     ],
 )
 def test_a_cluster_that_makes_no_sense_is_an_error(text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,7 +352,7 @@ def test_several_machines_do_not_cross_validate(
     monkeypatch.setenv("TF_CONFIG", config_of(0, ["a:1", "b:1"]))
     args = command(data_dir, "--folds", "2", "--fold", "0", "--output_dir", str(tmp_path))
     assert train.main(args) == 2
-    assert "several machines train one run together" in capsys.readouterr().err
+    assert "several machines cannot train with --folds" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("gpus", [[], ["/GPU:0"]])

@@ -106,7 +106,7 @@ def test_gpus_that_tensorflow_computes_on_already_cannot_be_left_out(machine, mo
         raise RuntimeError("Visible devices cannot be modified after being initialized")
 
     monkeypatch.setattr(tf.config, "set_visible_devices", late)
-    with pytest.raises(InputError, match="--num_gpus 1: TensorFlow computes on other GPUs in this process already"):
+    with pytest.raises(InputError, match="--num_gpus 1: TensorFlow already uses other GPUs in this process"):
         hardware.use(1)
 
 

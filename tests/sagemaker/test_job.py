@@ -123,7 +123,7 @@ def test_an_interrupted_spot_job_goes_on_and_ends_as_one_that_was_not(
     process.wait()
     assert not list((tmp_path / "stopped/model").iterdir())
     assert stopped.start().wait() == 0, stopped.log
-    assert "going on after epoch" in stopped.log
+    assert "resuming after epoch" in stopped.log
     figures = [json.loads((tmp_path / name / "output/data/metrics.json").read_text()) for name in ("whole", "stopped")]
     for name in ("miou", "confusion", "epochs"):
         assert figures[0][name] == figures[1][name]

@@ -207,7 +207,7 @@ def test_without_a_checkpoint_nothing_is_done(tmp_path):
 
 def test_a_checkpoint_of_another_network_is_an_error(tmp_path):
     recorder(tmp_path).on_epoch_end(0, {"val_miou": 0.5})
-    with pytest.raises(InputError, match=r"checkpoint\.npz is of another network"):
+    with pytest.raises(InputError, match=r"checkpoint\.npz belongs to another network"):
         recorder(tmp_path, network(width=4)).restore()
 
 

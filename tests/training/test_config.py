@@ -271,7 +271,10 @@ def test_help_tells_of_every_setting(capsys):
     assert "pixels" in shown
 
 
-@pytest.mark.parametrize("module", ["config", "train", "predict", "evaluate", "pairs", "split", "files", "pictures"])
+@pytest.mark.parametrize(
+    "module",
+    ["training.config", "train", "predict", "evaluate", "data.pairs", "data.split", "files", "pictures.pillow"],
+)
 def test_import_does_not_wait_for_tensorflow(module):
     code = f"import sys, eggseg.{module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

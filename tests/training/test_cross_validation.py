@@ -124,7 +124,7 @@ def test_a_damaged_fold_is_an_error_that_names_the_file(data_dir, tmp_path, name
     with pytest.raises(
         InputError, match=rf"^\S+/fold1/{name} (is damaged or of another kind|cannot be read as JSON): "
     ):
-        cross_validation._tell(config)
+        cross_validation._report(config)
 
 
 @pytest.mark.parametrize("changed", [{"folds": 5}, {"epochs": 3}, {"seed": 1}, {"split_seed": 1}])

@@ -97,7 +97,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
         patched.setattr(callbacks.RunRecorder, "on_train_batch_end", stop)
         assert train.main(command(data_dir, stopped, *more)) == 130
     assert train.main(command(data_dir, stopped, *more)) == 0
-    assert "going on after epoch 2" in capsys.readouterr().out
+    assert "resuming after epoch 2" in capsys.readouterr().out
     assert_same_weights(whole, stopped)
     assert (whole / "history.csv").read_text() == (stopped / "history.csv").read_text()
     assert not (whole / "squares.npy").exists()
@@ -135,7 +135,7 @@ def test_a_run_is_not_overwritten_unless_told(
 ) -> None:
     before = arrays(run_dir)
     assert train.main(command(data_dir, run_dir)) == 2
-    assert "holds a run already: --resume goes on with it, --overwrite begins anew" in capsys.readouterr().err
+    assert "holds a run already: --resume continues it, --overwrite starts anew" in capsys.readouterr().err
     assert all(np.array_equal(before[name], array) for name, array in arrays(run_dir).items())
 
 
@@ -166,12 +166,12 @@ def test_a_resumed_run_keeps_its_arithmetic_and_its_split(
     began = changed(run_dir, tmp_path / "bfloat16", precision="bfloat16")
     assert train.main(command(data_dir, began, *same)) == 2
     error = capsys.readouterr().err
-    assert "was trained in bfloat16, this machine would go on in float32: --precision bfloat16 goes on" in error
+    assert "was trained in bfloat16, this machine would continue in float32: --precision bfloat16 continues" in error
     split = json.loads((run_dir / "config.json").read_text())["split"]
     other = {"train": split["train"][1:], "val": [*split["val"], split["train"][0]]}
     moved = changed(run_dir, tmp_path / "moved", split=other)
     assert train.main(command(data_dir, moved, *same)) == 2
-    assert f"in which 1 photos were held out that now are not, {split['train'][0]} first" in capsys.readouterr().err
+    assert f"where 1 photos were held out that are not now, {split['train'][0]} first" in capsys.readouterr().err
 
 
 def test_a_run_of_one_step_exports_what_it_learned(tmp_path: Path) -> None:
@@ -348,7 +348,8 @@ def test_several_devices_train_together(data_dir: Path, tmp_path: Path, encoder:
     # Two halves of a processor stand in for two GPUs.
     script = (
         "import sys, tensorflow as tf\n"
-        "from eggseg import distribution, train\n"
+        "from eggseg import train\n"
+        "from eggseg.devices import distribution\n"
         "cpu = tf.config.list_physical_devices('CPU')[0]\n"
         "count = int(sys.argv[1])\n"
         "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)\n"
