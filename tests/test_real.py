@@ -51,7 +51,7 @@ def test_the_audit_finds_what_is_odd_about_them(real_dir: Path, tmp_path: Path) 
     assert twice == [["6 (1).JPG", "6 (20).JPG"], ["6 (11).JPG", "6 (21).JPG"]]
     near = [finding for finding in found if finding["kind"] == "near copies"]
     assert len(near[0]["details"]) > 20
-    assert "look like one that is trained on" in near[1]["message"]
+    assert "validation photos look like a training photo" in near[1]["message"]
 
 
 def test_the_camera_sessions_are_told_apart(squares: Squares) -> None:

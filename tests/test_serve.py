@@ -485,7 +485,7 @@ def test_parts_of_a_budget_come_back() -> None:
     [
         (("--queue", "0"), "--queue is 0, expected more than 0"),
         (("--receive_seconds", "nan"), "--receive_seconds is nan, expected more than 0"),
-        (("--queue_mib", "31"), "--queue_mib is 31, expected at least 32, the most of one request"),
+        (("--queue_mib", "31"), "--queue_mib is 31, expected at least 32, the limit of one request"),
         (("--queue_pixels", "7"), "--queue_pixels is 7, expected at least --request_pixels, which is 200000000"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What the audit of a data set looks at, and the page that it writes."""
+"""The checks of `eggseg audit`, and its HTML page."""

@@ -1,4 +1,4 @@
-"""A look at each pair of a data set, in parallel, and what all of them together show."""
+"""Inspection of each pair of a data set, in parallel, and findings about all of them."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from eggseg.pictures import pillow
 from eggseg.pictures.pillow import MOST_PIXELS, PictureError, fault
 
 THUMBNAIL = 160
-"""Long side of the small pictures, pixels."""
+"""Long side of the thumbnails, pixels."""
 
 SPECK = 16
-"""A region of fewer pixels is a speck: an egg in the smallest photos has hundreds."""
+"""A region of fewer pixels is a speck: even in the smallest photos an egg has hundreds."""
 
 SPOILING = 0.5
-"""Share of what two masks show on which they differ, from which on one of them is wrong for sure."""
+"""If two masks of one photo differ on a larger share of the object pixels, one must be wrong: that spoils training."""
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """What a picture file says of itself."""
+    """Properties of a picture file."""
 
     format: str
-    """Empty, and `mode` too, of a photo that the graph alone can read."""
+    """Empty, like `mode`, for a photo that only the graph can decode."""
     mode: str
     size: tuple[int, int]
     """(width, height), upright."""
     orientation: int
     digest: str
-    """SHA-256 of its bytes."""
+    """SHA-256 of the file."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What a look at one sound pair showed."""
+    """Result of the inspection of a sound pair."""
 
     pair: Pair
     photo: File
@@ -60,9 +60,9 @@ class Look:
     """Whether the mask was turned with its photo."""
     specks: int
     image: np.ndarray
-    """The photo, small, (h, w, 3) uint8."""
+    """The photo, (h, w, 3) uint8, as a thumbnail."""
     ids: np.ndarray
-    """The class ids, small, (h, w) uint8."""
+    """The class ids, (h, w) uint8, as a thumbnail."""
 
     @property
     def name(self) -> str:
@@ -70,75 +70,79 @@ class Look:
 
 
 def look_at_all(pairs: Sequence[Pair], classes: ClassTable, max_pixels: int) -> Iterator[Look | InputError]:
-    """Look at pairs, several at a time, in order; in place of a look there may be what is wrong, a line a file."""
+    """Inspect pairs in threads and yield results in order; an unsound pair gives an error with a line for each file."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(lambda pair: _look(pair, classes, max_pixels), pairs)
 
 
 def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError:
     try:
-        found = labelled.read(pair, classes, max_pixels)
-        shape = found.ids.shape
-        photo, mask = _file(pair.image, shape, found.tag), _file(pair.mask, shape, found.mask_tag)
+        sample = labelled.read(pair, classes, max_pixels)
+        shape = sample.ids.shape
+        photo, mask = _file(pair.image, shape, sample.tag), _file(pair.mask, shape, sample.mask_tag)
     except InputError as error:
         return error
     return Look(
         pair,
         photo,
         mask,
-        found.labels,
-        found.turned,
-        _specks(found.ids),
-        pillow.shrunk(found.image, THUMBNAIL),
-        pillow.shrunk(found.ids, THUMBNAIL),
+        sample.labels,
+        sample.turned,
+        _specks(sample.ids),
+        pillow.shrunk(sample.image, THUMBNAIL),
+        pillow.shrunk(sample.ids, THUMBNAIL),
     )
 
 
 def of_looks(looks: Sequence[Look], validation: Sequence[int]) -> list[Finding]:
-    """What sound pairs show together; `validation` are the indices of those that training would hold out."""
-    found = []
-    turned = [one.name for one in looks if one.turned]
+    """Findings about all sound pairs; `validation` holds the indices of the validation split."""
+    findings = []
+    turned = [look.name for look in looks if look.turned]
     if turned:
-        found.append(Finding("orientation", f"{len(turned)} masks were turned with their photos", tuple(turned)))
-    unclear = [one.name for one in looks if one.photo.orientation > 1 == one.mask.orientation and _fits_both_ways(one)]
+        findings.append(Finding("orientation", f"{len(turned)} masks were turned with their photos", tuple(turned)))
+    unclear = [
+        look.name for look in looks if look.photo.orientation > 1 == look.mask.orientation and _fits_both_ways(look)
+    ]
     if unclear:
-        message = f"{len(unclear)} photos are turned by their EXIF tag, their masks are not and fit either way"
-        found.append(Finding("orientation", f"{message}: they are taken as they are", tuple(unclear)))
-    empty = [one.name for one in looks if not any(one.labels.class_pixels[1:])]
+        message = f"{len(unclear)} photos are turned by their EXIF tag; their masks have no tag and fit either way"
+        findings.append(Finding("orientation", f"{message}: the masks are not turned", tuple(unclear)))
+    empty = [look.name for look in looks if not any(look.labels.class_pixels[1:])]
     if empty:
-        found.append(Finding("masks", f"{len(empty)} hold nothing but background", tuple(empty)))
-    specks = [one for one in looks if one.specks]
+        findings.append(Finding("masks", f"{len(empty)} hold nothing but background", tuple(empty)))
+    specks = [look for look in looks if look.specks]
     if specks:
-        total = sum(one.specks for one in specks)
-        specks.sort(key=lambda one: -one.specks)
+        total = sum(look.specks for look in specks)
+        specks.sort(key=lambda look: -look.specks)
         message = f"{total} regions of fewer than {SPECK} pixels in {len(specks)} of them"
-        found.append(Finding("masks", message, tuple(one.name for one in specks)))
-    return found + _copies(looks, set(validation))
+        findings.append(Finding("masks", message, tuple(look.name for look in specks)))
+    return findings + _copies(looks, set(validation))
 
 
 def _fits_both_ways(look: Look) -> bool:
-    """Whether a turn by the photo's tag leaves its size as it is."""
+    """Whether turning the photo by its EXIF tag keeps its width and height."""
     width, height = look.photo.size
     return look.photo.orientation < 5 or width == height
 
 
 def _copies(looks: Sequence[Look], validation: set[int]) -> list[Finding]:
-    """Photos that are there more than once, byte by byte."""
+    """Findings about photos with identical bytes."""
     groups = collections.defaultdict(list)
-    for i, one in enumerate(looks):
-        groups[one.photo.digest].append(i)
-    found = []
+    for i, look in enumerate(looks):
+        groups[look.photo.digest].append(i)
+    findings = []
     for group in (group for group in groups.values() if len(group) > 1):
         names = tuple(looks[i].name for i in group)
         unlike = max(_unlike(looks[i].ids, looks[group[0]].ids) for i in group)
-        masks_differ = f", whose masks differ on {unlike:.0%} of what either shows" if unlike else ""
+        masks_differ = f", whose masks differ on {unlike:.0%} of the object pixels" if unlike else ""
         both_sides = ", on both sides of the split" if 0 < len(validation & set(group)) < len(group) else ""
-        found.append(Finding("duplicates", f"one photo{masks_differ}{both_sides}", names, spoils=unlike > SPOILING))
-    return found
+        findings.append(
+            Finding("duplicates", f"identical photos{masks_differ}{both_sides}", names, spoils=unlike > SPOILING)
+        )
+    return findings
 
 
 def _unlike(ids: np.ndarray, others: np.ndarray) -> float:
-    """The share of the pixels with a class in either mask on which the two differ."""
+    """Pixels on which two masks differ, as a share of the pixels that either mask gives to an object."""
     return int(np.count_nonzero(ids != others)) / max(1, int(np.count_nonzero((ids > 0) | (others > 0))))
 
 
@@ -148,14 +152,14 @@ def _file(path: Path, shape: tuple[int, ...], orientation: int) -> File:
     except OSError as error:
         raise InputError(fault(path, error)) from None
     kind, mode = "", ""
-    # Whether it is a photo was decided where it was read.
+    # Not an error: `labelled.read` decided whether the file is usable.
     with contextlib.suppress(PictureError), pillow.opened(io.BytesIO(data), MOST_PIXELS) as picture:
         kind, mode = picture.format or "", picture.mode
     return File(kind, mode, (shape[1], shape[0]), orientation, hashlib.sha256(data).hexdigest())
 
 
 def _specks(ids: np.ndarray) -> int:
-    """How many connected regions of a class are smaller than `SPECK`."""
+    """Number of connected regions of a class that have fewer than `SPECK` pixels."""
     count = 0
     for c in set(np.unique(ids).tolist()) - {0, VOID}:
         areas = cv2.connectedComponentsWithStats((ids == c).astype(np.uint8), connectivity=8)[2][1:, cv2.CC_STAT_AREA]

@@ -1,4 +1,4 @@
-"""The audit as a page of HTML that needs nothing beside it."""
+"""The audit as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eggseg.data.findings import Finding
 from eggseg.evaluation.overlays import overlay
 
 MOST_PICTURES = 48
-"""Photos that are shown of one finding."""
+"""Photos shown per finding, at most."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
@@ -33,17 +33,17 @@ figcaption { font-size: 12px; overflow-wrap: anywhere } summary { cursor: pointe
 
 def page(
     report: Mapping[str, Any],
-    told: Sequence[Finding],
+    findings: Sequence[Finding],
     looks: Sequence[Look],
     predicted: Mapping[str, np.ndarray],
     classes: ClassTable,
 ) -> str:
-    """The page, from what `audit` writes as JSON and the looks that it rests on.
+    """Build the page from the JSON report of `audit` and the inspected pairs.
 
-    `predicted` are the class ids, as small as a look's, that a model gives to some photos, by their names.
+    `predicted` maps names of photos to the model's class ids, as thumbnails like the `ids` of a look.
     """
     by_name = {look.name: look for look in looks}
-    spoiling = sum(finding.spoils for finding in told)
+    spoiling = sum(finding.spoils for finding in findings)
     verdict = f"{spoiling} spoil training" if spoiling else "nothing that spoils training"
     key = " ".join(
         f'<span style="background: rgb{row.color}"></span> {escape(row.name)}' for row in classes.classes[1:]
@@ -53,10 +53,10 @@ def page(
         f'<html lang="en"><meta charset="utf-8"><title>Audit of {escape(report["data_dir"])}</title>',
         f"<style>{STYLE}</style>",
         f"<h1>{escape(report['data_dir'])}</h1>",
-        f"<p>{report['pairs']} pairs; {len(told)} findings, {verdict}.</p>",
+        f"<p>{report['pairs']} pairs; {len(findings)} findings, {verdict}.</p>",
         f'<p class="key">{key}</p>',
         "<h2>Findings</h2>",
-        *(_finding(finding, by_name, predicted, classes) for finding in told),
+        *(_finding(finding, by_name, predicted, classes) for finding in findings),
         "<h2>Contents</h2>",
         _contents(report["contents"]),
         "<h2>Camera sessions</h2>",
@@ -78,12 +78,12 @@ def _finding(
 
 
 def _figure(look: Look, predicted: np.ndarray | None, classes: ClassTable) -> str:
-    """A photo and, beside it, what its label says and what a model does."""
-    said = {"photo": look.image, "label": overlay(look.image, look.ids, classes)}
+    """A photo, its label and, if there is one, the model's prediction, side by side."""
+    pictures = {"photo": look.image, "label": overlay(look.image, look.ids, classes)}
     if predicted is not None:
-        said["model"] = overlay(look.image, predicted, classes)
-    shown = (f'<img alt="{by}" src="data:image/jpeg;base64,{_jpeg(pixels)}">' for by, pixels in said.items())
-    return f"<figure>{''.join(shown)}<figcaption>{escape(look.name)}: {', '.join(said)}</figcaption></figure>"
+        pictures["model"] = overlay(look.image, predicted, classes)
+    shown = (f'<img alt="{title}" src="data:image/jpeg;base64,{_jpeg(pixels)}">' for title, pixels in pictures.items())
+    return f"<figure>{''.join(shown)}<figcaption>{escape(look.name)}: {', '.join(pictures)}</figcaption></figure>"
 
 
 def _jpeg(pixels: np.ndarray) -> str:
@@ -94,7 +94,7 @@ def _jpeg(pixels: np.ndarray) -> str:
 
 def _contents(contents: Mapping[str, Mapping[str, int]]) -> str:
     rows = [
-        f"<tr><th>{escape(title)}</th><td>{escape(', '.join(f'{what} ({n})' for what, n in counts.items()))}</td></tr>"
+        f"<tr><th>{escape(title)}</th><td>{escape(', '.join(f'{name} ({n})' for name, n in counts.items()))}</td></tr>"
         for title, counts in contents.items()
     ]
     return f"<table>{''.join(rows)}</table>"

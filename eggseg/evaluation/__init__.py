@@ -1,1 +1,1 @@
-"""How good masks are, and pictures of them."""
+"""Scores of predicted masks, and figures of them."""

@@ -1,7 +1,7 @@
-"""Confusion counts first, one-line formulas on them.
+"""Confusion matrices, and the scores that follow from them.
 
-A count matrix is (..., classes, classes) int64 with the truth in rows and the prediction in columns. Every score is
-(..., classes) float64, and NaN for a class that neither truth nor prediction has: absent is neither right nor wrong.
+A confusion matrix is (..., classes, classes) int64, truth in rows, prediction in columns. A score is (..., classes)
+float64; it is NaN for a class that neither truth nor prediction has, since absent is neither right nor wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
-    """Count class ids of the same shape, uint8, into (classes, classes) int64; pixels whose truth is VOID stay out."""
+    """Confusion matrix, (classes, classes) int64, of uint8 class ids of equal shape; VOID in `truth` is left out."""
     if truth.shape != prediction.shape:
         raise ValueError(f"truth is {truth.shape}, prediction is {prediction.shape}: restore it to the photo's size")
     known = truth < classes
@@ -48,15 +48,15 @@ def recall(counts: np.ndarray) -> np.ndarray:
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
-    """Mean over the last axis without the NaNs; NaN where nothing else is there."""
-    there = ~np.isnan(scores)
-    return _ratio(np.where(there, scores, 0).sum(-1), there.sum(-1))
+    """Mean over the last axis, ignoring NaN; NaN where all scores are."""
+    present = ~np.isnan(scores)
+    return _ratio(np.where(present, scores, 0).sum(-1), present.sum(-1))
 
 
 def boundary_f1(truth: np.ndarray, prediction: np.ndarray, classes: int, tolerance: float = 0.0075) -> np.ndarray:
     """Boundary F1 of each class between class ids (h, w), uint8: (classes,) float64, NaN for an absent class.
 
-    A boundary pixel counts as found when the other boundary runs within `tolerance` of the diagonal (Csurka et al.
+    A boundary pixel is a hit if the other boundary is within `tolerance`, a share of the image diagonal (Csurka et al.
     2013). VOID pixels belong to no object.
     """
     reach = max(1.0, tolerance * float(np.hypot(*truth.shape)))
@@ -69,16 +69,16 @@ def _boundary_f1(truth: np.ndarray, prediction: np.ndarray, reach: float) -> flo
     if not (truth.any() or prediction.any()):
         return np.nan
     if not all(edge.any() for edge in edges):
-        # One of them has the class, perhaps all over the picture, where it has no boundary.
+        # A mask that is empty or covers the whole image has no boundary.
         return float(np.array_equal(truth, prediction))
-    found = [
+    hit_rates = [
         float((cv2.distanceTransform(1 - other.astype(np.uint8), cv2.DIST_L2, 5)[edge] <= reach).mean())
         for edge, other in (edges, edges[::-1])
     ]
-    return 2 * found[0] * found[1] / (found[0] + found[1]) if sum(found) else 0.0
+    return 2 * hit_rates[0] * hit_rates[1] / sum(hit_rates) if sum(hit_rates) else 0.0
 
 
 def _boundary(mask: np.ndarray) -> np.ndarray:
-    """The pixels of a mask, (h, w) bool, that touch something else; the frame of the picture is no boundary."""
+    """Pixels of a mask, (h, w) bool, that touch a pixel outside it; the image border is not a boundary."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
     return mask & (inner == 0)

@@ -1,4 +1,4 @@
-"""The eggs and pans in a mask, one by one, for a robot to act on."""
+"""Separate egg and pan objects in a mask, for a robot to act on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from eggseg.data.classes import ClassTable
 
 
 def find(ids: np.ndarray, probabilities: np.ndarray, classes: ClassTable, min_area: int = 1) -> list[dict[str, Any]]:
-    """The connected regions of each class but the background, the largest first, as JSON values.
+    """Find the connected regions of each class but the background: JSON values, the largest first.
 
-    `ids` is (h, w) uint8, `probabilities` (h, w, classes) float32. Of each object: class, `box` (left, top, width,
-    height), `centroid` (x, y), `area`, `contour` (the outer outline, a list of (x, y)), all in pixels of the photo with
-    the origin at the middle of its upper left pixel, and `confidence`, the mean probability of the class over the
-    object's pixels. Regions below `min_area` pixels are left out. Eggs that touch are one object.
+    `ids` is (h, w) uint8, `probabilities` (h, w, classes) float32. An object has: `class`, `box` (left, top, width,
+    height), `centroid` (x, y), `area`, `contour` (the outer outline, a list of (x, y)), and `confidence`
+    (the mean probability of the class over the object's pixels). Coordinates are in pixels of the photo; the origin is
+    the centre of its upper left pixel. Regions below `min_area` pixels are left out. Eggs that touch are one object.
     """
-    found = []
+    objects = []
     for c in range(1, len(classes)):
         count, labels, stats, centroids = cv2.connectedComponentsWithStats((ids == c).astype(np.uint8), connectivity=8)
         for label in range(1, count):
@@ -30,7 +30,7 @@ def find(ids: np.ndarray, probabilities: np.ndarray, classes: ClassTable, min_ar
             outlines, _ = cv2.findContours(
                 region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top)
             )
-            found.append(
+            objects.append(
                 {
                     "class": classes.names[c],
                     "box": [left, top, width, height],
@@ -40,4 +40,4 @@ def find(ids: np.ndarray, probabilities: np.ndarray, classes: ClassTable, min_ar
                     "contour": max(outlines, key=len)[:, 0].tolist(),
                 }
             )
-    return sorted(found, key=lambda item: -item["area"])
+    return sorted(objects, key=lambda item: -item["area"])

@@ -1,4 +1,4 @@
-"""A photo tinted by its mask."""
+"""Overlay of a mask on its photo."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from eggseg.data.classes import ClassTable
 
 BAND = 1 << 18
-"""Pixels that are tinted at a time, since each takes 100 bytes meanwhile."""
+"""Pixels that are tinted at a time: each takes 100 bytes of temporary memory."""
 
 
 def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, opacity: float = 0.45) -> np.ndarray:
-    """Tint (h, w, 3) uint8 by (h, w) class ids in the classes' colours, outlined; the background is left as it is."""
+    """Tint a photo, (h, w, 3) uint8, by class ids, (h, w), and outline the regions; the background is not tinted."""
     edge = np.zeros(ids.shape, bool)
     edge[1:] |= ids[1:] != ids[:-1]
     edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]

@@ -1,4 +1,4 @@
-"""Every picture that a command or a notebook shows."""
+"""The figures of commands and notebooks."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     import keras
 
 Row = tuple[np.ndarray, np.ndarray, np.ndarray, str]
-"""A photo (h, w, 3) uint8, its true class ids (h, w), the predicted ones, and a caption."""
+"""A photo (h, w, 3) uint8, its true class ids (h, w), its predicted class ids (h, w), and a caption."""
 
 
 def png(figure: Figure, dpi: int = 110) -> bytes:
-    """A figure as the bytes of a PNG file."""
+    """Encode a figure as PNG."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names of files are in every script
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # file names may use any script
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
     return buffer.getvalue()
 
 
 def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, side: int = 360) -> Figure:
-    """Photo, truth and prediction side by side, `columns` such rows next to each other, `side` pixels a picture."""
+    """Photo, truth and prediction side by side, `columns` rows to a line; a picture's long side is `side` pixels."""
     lines = -(-len(rows) // columns)
     figure = Figure(figsize=(3.2 * 3 * columns, 2.55 * lines + 0.8), layout="constrained")
     axes = figure.subplots(lines, 3 * columns, squeeze=False)
@@ -55,20 +55,20 @@ def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, si
 
 
 def clusters(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], number: int, *, side: int = 360) -> Figure:
-    """Photos (h, w, 3) uint8 with captions, each beside its clusters (h, w), 0..`number` - 1, two to a line."""
+    """Photos (h, w, 3) uint8, each beside its cluster ids (h, w), 0 to `number` - 1, with a caption; two to a line."""
     lines = -(-len(rows) // 2)
     figure = Figure(figsize=(3.2 * 4, 2.55 * lines + 0.8), layout="constrained")
     axes = figure.subplots(lines, 4, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
-    # Hues a golden section apart: neighbours differ most, and none comes twice.
+    # Hues a golden section apart: successive ones differ most, and none repeats.
     order = np.arange(number)
     colors = hsv_to_rgb(np.stack([order * 0.618034 % 1, 0.45 + 0.25 * (order % 3), 0.95 - 0.2 * (order // 3 % 3)], -1))
-    for i, (image, found, caption) in enumerate(rows):
+    for i, (image, ids, caption) in enumerate(rows):
         photo, painted = axes[i // 2, i % 2 * 2 : i % 2 * 2 + 2]
         photo.imshow(shrunk(image, side))
         photo.set_title(caption, fontsize=8, parse_math=False)
-        painted.imshow(colors[shrunk(found, side)])
+        painted.imshow(colors[shrunk(ids, side)])
         painted.set_title("clusters", fontsize=8)
     handles = [Patch(color=color, label=str(i)) for i, color in enumerate(colors)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(number, 20), frameon=False, fontsize=8)
@@ -78,9 +78,9 @@ def clusters(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], number: int, *,
 def grid(
     pictures: Sequence[tuple[np.ndarray, str]], *, columns: int = 4, side: int = 360, highest: float | None = None
 ) -> Figure:
-    """Pictures with captions: photos, (h, w, 3) uint8, or one quantity, (h, w) float, from 0.
+    """Pictures with captions: photos, (h, w, 3) uint8, or maps of a quantity, (h, w) float, at least 0.
 
-    Quantities reach up to `highest`, which a bar shows, or each to its own highest value.
+    All maps share a colour scale from 0 to `highest`, with a colour bar; without `highest` each has its own scale.
     """
     lines = -(-len(pictures) // columns)
     tallest = min(1.0, max(picture.shape[0] / picture.shape[1] for picture, _ in pictures))
@@ -99,33 +99,33 @@ def grid(
 
 
 def values(counts: Mapping[str, np.ndarray], classes: ClassTable) -> Figure:
-    """How often each grey value is in some masks, (256,) counts each, and which of them are taken for which class."""
-    spans = {one: one.value for one in classes.classes if isinstance(one.value, int)}
+    """Histograms of the masks' grey values, (256,) counts each, and the range of values that each class takes."""
+    spans = {kind: kind.value for kind in classes.classes if isinstance(kind.value, int)}
     figure = Figure(figsize=(9, 1.7 * len(counts) + 0.9), layout="constrained")
     axes = figure.subplots(len(counts), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, (name, of) in zip(axes, counts.items(), strict=True):
-        for one, value in spans.items():
+    for axis, (name, histogram) in zip(axes, counts.items(), strict=True):
+        for kind, value in spans.items():
             left, right = value - classes.reach, value + classes.reach
-            axis.axvspan(left, right, color=np.array(one.color) / 255, alpha=0.35, lw=0)
-        axis.bar(np.arange(256), of, width=1.0, color="black")
+            axis.axvspan(left, right, color=np.array(kind.color) / 255, alpha=0.35, lw=0)
+        axis.bar(np.arange(256), histogram, width=1.0, color="black")
         axis.set_yscale("symlog")
         axis.set_title(name, fontsize=8, parse_math=False)
         axis.set_ylabel("pixels", fontsize=8)
     axes[-1].set_xlim(-2, 257)
     axes[-1].set_xlabel("grey value in the mask")
-    handles = [Patch(color=np.array(one.color) / 255, alpha=0.35, label=one.name) for one in spans]
+    handles = [Patch(color=np.array(kind.color) / 255, alpha=0.35, label=kind.name) for kind in spans]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(spans), frameon=False, fontsize=9)
     return figure
 
 
 def shares(parts: Mapping[str, Mapping[str, int]]) -> Figure:
-    """How many photos of each session, a bar, are in which part."""
-    kinds = list(dict.fromkeys(kind for of in parts.values() for kind in of))
+    """A bar for each camera session: its number of photos in each part of the split."""
+    kinds = list(dict.fromkeys(kind for photos in parts.values() for kind in photos))
     figure = Figure(figsize=(8, 0.34 * len(parts) + 1.1), layout="constrained")
     axis = figure.subplots()
     left = np.zeros(len(parts))
     for color, kind in zip(matplotlib.colormaps["cividis"](np.linspace(0.15, 0.9, len(kinds))), kinds, strict=True):
-        counts = np.array([of.get(kind, 0) for of in parts.values()])
+        counts = np.array([photos.get(kind, 0) for photos in parts.values()])
         axis.barh(list(parts), counts, left=left, color=color, label=kind)
         left += counts
     axis.invert_yaxis()
@@ -136,7 +136,7 @@ def shares(parts: Mapping[str, Mapping[str, int]]) -> Figure:
 
 
 def network(model: keras.Model) -> Figure:
-    """What a network makes of a photo: a box for each size, as high as the picture and as wide as its channels."""
+    """A network's feature maps in order: a box for each size, as high as the map, wider with more channels."""
     boxes: list[tuple[int, int]] = []
     for layer in model.layers:
         height, _, channels = layer.output.shape[1:]
@@ -158,11 +158,11 @@ def network(model: keras.Model) -> Figure:
     return figure
 
 
-def lines(x: Sequence[float], of: Mapping[str, Sequence[float]], label: str) -> Figure:
-    """Curves by their names, over what `label` names."""
+def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], label: str) -> Figure:
+    """Curves by name over `x`, whose axis has the title `label`."""
     figure = Figure(figsize=(5, 3), layout="constrained")
     axis = figure.subplots()
-    for name, y in of.items():
+    for name, y in series.items():
         axis.plot(x, y, label=name)
     axis.set_xlabel(label)
     axis.grid(alpha=0.3)
@@ -171,7 +171,7 @@ def lines(x: Sequence[float], of: Mapping[str, Sequence[float]], label: str) -> 
 
 
 def curves(history: Sequence[Mapping[str, float]]) -> Figure:
-    """Loss, IoU of each class on the held-out photos, and learning rate, epoch by epoch, from rows of history.csv."""
+    """Loss, validation IoU of each class, and learning rate over the epochs, from rows of history.csv."""
     epochs = [row["epoch"] for row in history]
     figure = Figure(figsize=(11, 3), layout="constrained")
     loss, iou, rate = figure.subplots(1, 3)
@@ -190,16 +190,16 @@ def curves(history: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> Figure:
-    """Whether pixels of confidence (n,), 0..1, are right, (n,) bool, as often as they say, and how many are of each."""
+    """Reliability diagram: share of pixels that are `right`, (n,) bool, by confidence (n,), 0 to 1; pixels per bin."""
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     counts = np.bincount(place, minlength=bins)
     share = np.bincount(place, right, bins) / np.maximum(counts, 1)
     middles = (np.arange(bins) + 0.5) / bins
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], "--", color="grey", label="as sure as it is right")
-    upper.plot(middles[counts > 0], share[counts > 0], "o-", color="#004488", label="what it is")
-    upper.set_ylabel("share that is right")
+    upper.plot([0, 1], [0, 1], "--", color="grey", label="perfectly calibrated")
+    upper.plot(middles[counts > 0], share[counts > 0], "o-", color="#004488", label="measured")
+    upper.set_ylabel("share of correct pixels")
     upper.legend(fontsize=8)
     lower.bar(middles, counts, width=0.9 / bins, color="#004488")
     lower.set_yscale("symlog")
@@ -209,7 +209,7 @@ def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> Fi
 
 
 def confusion(counts: np.ndarray, classes: ClassTable) -> Figure:
-    """A count matrix (classes, classes), truth in rows, as shares of each true class."""
+    """A confusion matrix (classes, classes), truth in rows, as shares of each true class."""
     total = counts.sum(1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")

@@ -1,4 +1,4 @@
-"""How good masks are, at each photo's original size."""
+"""Scores of a model on labelled photos, at each photo's original size."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from eggseg.evaluation.plots import Row
 from eggseg.exported.saved_model import Segmenter
 
 RESAMPLES = 1000
+"""Bootstrap samples behind each interval."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What a model made of labelled photos."""
+    """Scores of a model on labelled photos."""
 
     pairs: tuple[Pair, ...]
     sessions: tuple[str, ...]
     counts: np.ndarray
-    """(n, classes, classes) int64 confusion counts of each photo, truth in rows."""
+    """(n, classes, classes) int64 confusion matrix of each photo, truth in rows."""
     boundaries: np.ndarray
     """(n, classes) boundary F1 of each photo."""
     segmenter: Segmenter
 
     def order(self) -> list[int]:
-        """Indices of the photos, the worst first, by the mean Dice of the classes that they or their masks have."""
+        """Indices of the photos, worst first, by the mean Dice of the object classes in truth or prediction."""
         return np.argsort(metrics.mean(metrics.dice(self.counts)[:, 1:]), kind="stable").tolist()
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What reading a pair showed."""
+    """Size, classes and label statistics of a pair that can be used."""
 
     pair: Pair
     photo: Photo
@@ -51,49 +52,54 @@ class Look:
 
 
 def look_at_all(pairs: Sequence[Pair], classes: ClassTable, max_pixels: int) -> tuple[list[Look], list[str]]:
-    """Read all pairs, several at a time, with a progress bar: those that can be used, and what is wrong with others."""
+    """Read all pairs in threads, with a progress bar; returns those that can be used, and the faults of the others."""
     looks, faults = [], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in track(pool.map(lambda pair: _look(pair, classes, max_pixels), pairs), "reading", len(pairs)):
-            if isinstance(found, Look):
-                looks.append(found)
+        for result in track(pool.map(lambda pair: _look(pair, classes, max_pixels), pairs), "reading", len(pairs)):
+            if isinstance(result, Look):
+                looks.append(result)
             else:
-                faults += str(found).splitlines()
+                faults += str(result).splitlines()
     return looks, faults
 
 
 def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError:
     try:
-        found = labelled.read(pair, classes, max_pixels)
+        sample = labelled.read(pair, classes, max_pixels)
     except InputError as error:
         return error
-    height, width = found.ids.shape
-    present = frozenset(c for c, count in enumerate(found.labels.class_pixels) if count)
-    return Look(pair, Photo(pair.name, (width, height), present), found.labels)
+    height, width = sample.ids.shape
+    present = frozenset(c for c, count in enumerate(sample.labels.class_pixels) if count)
+    return Look(pair, Photo(pair.name, (width, height), present), sample.labels)
 
 
 def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) -> Scores:
-    """Predict all pairs and count, with a progress bar."""
+    """Predict and score all pairs, with a progress bar."""
     classes = len(segmenter.classes)
     counts, boundaries = [], []
     for pair in track(pairs, "measuring"):
-        found = labelled.read(pair, segmenter.classes, segmenter.max_pixels)
-        prediction = segmenter.class_ids(found.image)
-        counts.append(metrics.confusion(found.ids, prediction, classes))
-        boundaries.append(metrics.boundary_f1(found.ids, prediction, classes))
+        sample = labelled.read(pair, segmenter.classes, segmenter.max_pixels)
+        prediction = segmenter.class_ids(sample.image)
+        counts.append(metrics.confusion(sample.ids, prediction, classes))
+        boundaries.append(metrics.boundary_f1(sample.ids, prediction, classes))
     return Scores(tuple(pairs), tuple(sessions), np.array(counts), np.array(boundaries), segmenter)
 
 
 def row(scores: Scores, index: int) -> Row:
-    """A photo with truth, prediction and its score, for `plots.comparison`."""
+    """A row of `plots.comparison`: photo, truth, prediction, and name and Dice as caption."""
     pair = scores.pairs[index]
-    found = labelled.read(pair, scores.segmenter.classes, scores.segmenter.max_pixels)
+    sample = labelled.read(pair, scores.segmenter.classes, scores.segmenter.max_pixels)
     dice = metrics.mean(metrics.dice(scores.counts[index])[1:])
-    return found.image, found.ids, scores.segmenter.class_ids(found.image), f"{printable(pair.name)}  Dice {dice:.2f}"
+    return (
+        sample.image,
+        sample.ids,
+        scores.segmenter.class_ids(sample.image),
+        f"{printable(pair.name)}  Dice {dice:.2f}",
+    )
 
 
 def report(scores: Scores, classes: ClassTable) -> dict[str, Any]:
-    """All figures as JSON values: pooled over all pixels, as means over photos, and for each session."""
+    """All scores as JSON values: pooled over all pixels, averaged over photos, and pooled over each camera session."""
     pooled = scores.counts.sum(0)
     figures = {"iou": metrics.iou, "dice": metrics.dice, "precision": metrics.precision, "recall": metrics.recall}
 
@@ -129,11 +135,11 @@ def report(scores: Scores, classes: ClassTable) -> dict[str, Any]:
 
 
 def _resample(n: int) -> np.ndarray:
-    """Bootstrap draws of photos, (RESAMPLES, n), the same for every model, so that intervals can be compared."""
+    """Bootstrap draws of photo indices, (RESAMPLES, n); the seed is fixed so that models can be compared."""
     return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
 
 
 def _interval(values: np.ndarray) -> list[float]:
-    """The middle 95 % of resampled values."""
+    """Bounds of the middle 95 % of resampled values, ignoring NaN."""
     values = values[~np.isnan(values)]
     return np.percentile(values, [2.5, 97.5]).tolist() if len(values) else [np.nan, np.nan]

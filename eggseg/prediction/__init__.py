@@ -1,1 +1,1 @@
-"""Of `predict`: which photos it is given, the folder that it writes, and how much is in memory at once."""
+"""Parts of `eggseg predict`: settings, input photos, output folder, and a bound on memory."""

@@ -1,4 +1,4 @@
-"""What the inputs of `predict` stand for: photos, by the names of their outputs."""
+"""The photos that the inputs of `predict` stand for, by the names of their outputs."""
 
 from __future__ import annotations
 
@@ -14,56 +14,57 @@ from eggseg.prediction import outputs
 
 
 def named(inputs: Sequence[str], recursive: bool, output_dir: Path) -> dict[str, Path]:
-    """The photos that the inputs stand for, by the names of their outputs, relative with forward slashes.
+    """Map output names, relative paths with forward slashes, to the photos that the inputs stand for.
 
-    A file is called by its name, a file found in a folder by its path below that folder. Outputs of this or an earlier
-    call are no photos: they are left out, and a line says so. `InputError` where an input stands for nothing, or where
-    two photos would write one output.
+    A file is named by its file name, a file in a folder by its path below that folder. Outputs of this or an earlier
+    call are left out, and a printed line says so. `InputError` if an input matches no photo, or if two photos would
+    write the same output.
     """
     photos: dict[str, Path] = {}
-    left: collections.Counter[Path] = collections.Counter()
-    folder = _real(output_dir)
-    for given in inputs:
-        found = list(_found(given, recursive))
-        ours = [outputs.earlier(_real(photo), folder) for _, photo in found]
-        left.update(of for of in ours if of)
-        for (name, photo), of in zip(found, ours, strict=True):
-            if of:
+    left_out: collections.Counter[Path] = collections.Counter()
+    output_folder = _real(output_dir)
+    for argument in inputs:
+        for name, photo in _matches(argument, recursive):
+            folder = outputs.earlier(_real(photo), output_folder)
+            if folder:
+                left_out[folder] += 1
                 continue
             other = photos.setdefault(name, photo)
             if _real(other) != _real(photo):
                 raise InputError(
                     f"{printable(other)} and {printable(photo)} would both write {printable(name)}.png: "
-                    "give the folder above them, --recursive"
+                    "expected the folder above them, with --recursive"
                 )
     if not photos:
-        raise InputError(f"{printable(next(iter(left)))} holds outputs of eggseg predict, and there is no other photo")
-    for of, count in left.items():
-        print(f"left out: {count} pictures in {printable(of)}, which are outputs of eggseg predict")
+        raise InputError(
+            f"{printable(next(iter(left_out)))} holds outputs of eggseg predict, and there is no other photo"
+        )
+    for folder, count in left_out.items():
+        print(f"left out: {count} pictures in {printable(folder)}, which are outputs of eggseg predict")
     return photos
 
 
-def _found(given: str, recursive: bool) -> Iterable[tuple[str, Path]]:
-    """The photos that an input stands for, with their names; at least one."""
-    path = Path(given)
+def _matches(argument: str, recursive: bool) -> Iterable[tuple[str, Path]]:
+    """Output names and paths of the photos that an input stands for; at least one."""
+    path = Path(argument)
     if path.is_dir():
-        every = listed(path)
-        photos = [photo for photo in every if recursive or photo.parent == path]
-        if not photos and every:
-            raise InputError(f"{printable(given)} holds no photo, but folders below it do: --recursive takes them")
+        below = listed(path)
+        photos = [photo for photo in below if recursive or photo.parent == path]
+        if not photos and below:
+            raise InputError(f"{printable(argument)} holds no photo, but folders below it do: --recursive takes them")
         if not photos:
-            raise InputError(f"{printable(given)} holds no photo: expected files that end in {', '.join(SUFFIXES)}")
+            raise InputError(f"{printable(argument)} holds no photo: expected files that end in {', '.join(SUFFIXES)}")
         return [(name_of(photo, path), photo) for photo in photos]
     if path.exists():
         return [(name_of(path, path.parent), path)]
-    matches = [Path(match) for match in sorted(glob.glob(given, recursive=recursive))]
-    # A link that leads nowhere is taken, so that somebody is told of it.
+    matches = [Path(match) for match in sorted(glob.glob(argument, recursive=recursive))]
+    # Keep dangling links, so that reading them reports an error.
     photos = [match for match in matches if match.is_file() or not match.exists()]
     if not photos:
-        raise InputError(f"{printable(given)} is not there")
+        raise InputError(f"{printable(argument)} is not there")
     return [(name_of(photo, photo.parent), photo) for photo in photos]
 
 
 def _real(path: Path) -> Path:
-    """Without links. `Path.resolve` fails of those that lead in a circle."""
+    """Resolve links. `Path.resolve` would raise on links that form a loop."""
     return Path(os.path.realpath(path))

@@ -1,4 +1,4 @@
-"""The folder that `predict` writes: which files, and the journal by which a call that was stopped goes on."""
+"""The output folder of `predict`: its files, and the journal from which a stopped call resumes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from eggseg.errors import InputError, printable
 from eggseg.files import write_bytes
 
 KINDS = {"masks": ".png", "overlays": ".png", "probabilities": ".npz", "confidence": ".png", "objects": ".json"}
-"""The folders of outputs, and what is added there to a photo's name."""
+"""The folders of outputs, and the suffix that each adds to a photo's name."""
 
 SUMMARY = "summary.csv"
 
 JOURNAL = "journal.jsonl"
-"""Its first line says which model and settings made the outputs; each further one tells of a photo that is done."""
+"""Its first line records the model and settings of the outputs; each further line records a finished photo."""
 
 
 def paths(folder: Path, name: str, kinds: Iterable[str]) -> dict[str, Path]:
-    """The files that a photo's outputs go to. The photo's own ending stays: a.jpg and a.png are different photos."""
+    """Files of a photo's outputs. The name keeps the photo's suffix: a.jpg and a.png are different photos."""
     return {kind: folder / kind / (name + KINDS[kind]) for kind in kinds}
 
 
 def exists(path: Path) -> bool:
-    """Whether there is a file of that name; `OSError` where there can be none, as with a name that is too long."""
+    """Whether the file exists; `OSError` if the name is impossible, for example too long."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -36,9 +36,9 @@ def exists(path: Path) -> bool:
 
 
 def earlier(photo: Path, folder: Path) -> Path | None:
-    """The folder of outputs that a picture lies in: of `folder`, or of any other that has a journal; None if in none.
+    """The output folder that a picture lies in, below `folder` or any folder with a journal; None if it lies in none.
 
-    Both paths are resolved.
+    Both paths must be resolved.
     """
     for parent in photo.parents:
         if parent.name in KINDS and (parent.parent == folder or (parent.parent / JOURNAL).is_file()):
@@ -48,7 +48,7 @@ def earlier(photo: Path, folder: Path) -> Path | None:
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """A photo as it was when it was looked at."""
+    """Resolved path, size and modification time of a photo; -1 if they cannot be read."""
 
     path: str
     bytes: int
@@ -58,12 +58,12 @@ class Seen:
     def of(cls, photo: Path) -> Seen:
         try:
             stat = photo.stat()
-        except OSError:  # it is told when it is read
+        except OSError:  # predicting the photo reports the error
             return cls(os.path.realpath(photo), -1, -1)
         return cls(os.path.realpath(photo), stat.st_size, stat.st_mtime_ns)
 
     def is_unchanged(self, now: Seen) -> bool:
-        """Whether the photo is the same still; moved or not. `InputError` where it is another one of the same name."""
+        """Whether size and time are the same, at any path; `InputError` if it is another photo of that name."""
         if (self.bytes, self.mtime_ns) == (now.bytes, now.mtime_ns):
             return True
         if self.path != now.path:
@@ -76,35 +76,35 @@ class Seen:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A photo that is done, and its row of the summary."""
+    """A finished photo, and its row of the summary."""
 
     photo: Seen
     row: dict[str, Any]
 
 
 class Journal:
-    """What was made in a folder of outputs, by which model and settings, photo by photo.
+    """Record of an output folder: the model, the settings, and the finished photos.
 
-    A photo's line is added when all its files are there, so after a kill at any moment no line says too much. One that
-    was cut off is passed over: that photo is done again.
+    A photo's line is added after all its files, so even after a kill every line is true. A line that was cut off is
+    ignored: its photo is predicted again.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / JOURNAL
         self.record: dict[str, Any] = {}
-        """Model and settings; nothing before it has begun."""
+        """Model and settings; empty until `read` or `begin` sets them."""
         self.entries: dict[str, Entry] = {}
-        """By the names of the photos."""
+        """Finished photos by name."""
 
     def read(self) -> None:
-        """Read what is there, if anything is."""
+        """Read the journal, if there is one."""
         if not exists(self.path):
             return
         first, *lines = self.path.read_bytes().split(b"\n")
         try:
             self.record = dict(json.loads(first))
         except (ValueError, TypeError):
-            raise InputError(f"{self.path} is no journal of eggseg predict: --overwrite replaces it") from None
+            raise InputError(f"{self.path} is not a journal of eggseg predict: --overwrite replaces it") from None
         for line in lines:
             try:
                 value = json.loads(line)
@@ -114,12 +114,12 @@ class Journal:
                 continue
 
     def begin(self, record: Mapping[str, Any], entries: Mapping[str, Entry]) -> None:
-        """Begin anew, with that record and what stays of the entries."""
+        """Write a new journal with `record` and the entries to keep."""
         self.record, self.entries = dict(record), dict(entries)
         write_bytes(self.path, b"".join(map(_line, [self.record, *map(dataclasses.asdict, entries.values())])))
 
     def expect(self, record: Mapping[str, Any]) -> None:
-        """`InputError` where the outputs were made by another model or other settings."""
+        """`InputError` if the outputs were made by another model or with other settings."""
         for name, value in record.items():
             if self.record.get(name, value) != value:
                 raise InputError(

@@ -1,4 +1,4 @@
-"""A bound on what is under way at once, by its size."""
+"""A bound on the total size of concurrent work."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 
 class Room:
-    """Lets work of several threads begin while the sizes of all that is under way stay within `most`.
+    """Lets threads start work while the sizes of all running work add up to at most `most`.
 
-    What is larger than that goes alone. Who waits is not overtaken.
+    Work that is larger runs alone. The thread that waits for room is not overtaken.
     """
 
     def __init__(self, most: int) -> None:
@@ -21,7 +21,7 @@ class Room:
 
     @contextlib.contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Wait until there is room for work of that size, and hold it for the block."""
+        """Wait until there is room for `size`, and hold it for the block."""
         size = min(size, self.most)
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._free >= size)

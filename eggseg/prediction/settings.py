@@ -1,4 +1,4 @@
-"""The settings of `eggseg predict`, and the outputs that they ask for."""
+"""The settings of `eggseg predict`, and the outputs that they select."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from eggseg.prediction import outputs
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Write the masks of photos, each of its photo's own size, as OUTPUT_DIR/masks/NAME.png."""
+    """Predict a mask for each photo, at the photo's size, and write it to OUTPUT_DIR/masks/NAME.png."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Photos, folders of photos, or patterns such as 'kitchen/*.jpg'."""
     model: Path | None = None
-    """A run folder of eggseg.train, or its saved_model; without it the model that comes with eggseg."""
+    """Run folder of eggseg.train, or its saved_model; the default is the model that comes with eggseg."""
     output_dir: Path = Path("predictions")
-    """Folder for masks/, overlays/, probabilities/, confidence/, objects/ and summary.csv, which tells of each photo
-    how many pixels each class has, and the seconds from its bytes to its files, meanwhile others are worked on too.
-    What lies in these folders is never taken for a photo."""
+    """Folder for masks/, overlays/, probabilities/, confidence/, objects/ and summary.csv. The summary has a row
+    for each photo: the pixels of each class, and the seconds from reading the photo to writing its files, while other
+    photos are processed too. Files in these folders are never taken for photos."""
     recursive: bool = False
-    """Take photos in folders below the given ones too."""
+    """Also take photos from the folders below the given ones."""
     overlay: bool = False
     """Also write each photo tinted by its mask, as overlays/NAME.png."""
     probabilities: bool = False
     """Also write probabilities/NAME.npz: `probabilities`, (height, width, classes) float32."""
     confidence: bool = False
-    """Also write confidence/NAME.png: how probable the class of each pixel is, 255 for certain. With masks/ and photos
-    in images/ beside it, eggseg.train --pseudo learns from such a folder."""
+    """Also write confidence/NAME.png: the probability of each pixel's class, 255 for certain. With masks/ and photos in
+    images/ beside it, eggseg.train --pseudo learns from the folder."""
     objects: bool = False
     """Also write objects/NAME.json: class, box, centroid, area, contour and confidence of each egg and pan."""
     min_area: int = 16
-    """Smallest object in objects/, pixels of the photo."""
+    """Smallest object in objects/, in pixels of the photo."""
     overwrite: bool = False
-    """Begin anew: replace the outputs and the summary of an earlier call."""
+    """Start over: replace the outputs and the summary of an earlier call."""
     resume: bool = False
-    """Go on where an earlier call with the same model stopped: photos whose outputs are all there are left as they are,
-    and summary.csv tells of them too. Where nothing is there yet it begins."""
+    """Continue an earlier call with the same model: photos with all their outputs are skipped, and keep their rows in
+    summary.csv. Without an earlier call, start from the beginning."""
     max_pixels: int | None = None
-    """Pixels of the largest photo that is decoded; without it what the model was trained with."""
+    """Pixels of the largest photo that is decoded; the default is the limit that the model was trained with."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network: auto is bfloat16 where the processor has it, else float32."""
 
@@ -55,19 +55,19 @@ class Settings:
     @property
     def kinds(self) -> list[str]:
         """The folders of OUTPUT_DIR that are written."""
-        asked = {
+        optional = {
             "overlays": self.overlay,
             "probabilities": self.probabilities,
             "confidence": self.confidence,
             "objects": self.objects,
         }
-        return ["masks", *(kind for kind, wanted in asked.items() if wanted)]
+        return ["masks", *(kind for kind, wanted in optional.items() if wanted)]
 
     @property
     def needs_probabilities(self) -> bool:
-        """Whether the network's probabilities are needed, beside its class ids."""
+        """Whether an output needs the network's probabilities, not only its class ids."""
         return self.probabilities or self.confidence or self.objects
 
     def outputs(self, name: str) -> dict[str, Path]:
-        """Where each output of a photo of this name goes."""
+        """The file of each output, by kind, of the photo with this name."""
         return outputs.paths(self.output_dir, name, self.kinds)

@@ -1,4 +1,4 @@
-"""The outputs of photos: masks, and what else is asked for, several photos at a time."""
+"""Predict photos and write their outputs, several photos at a time."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from eggseg.exported.saved_model import Segmenter
 
 MOST_AT_A_TIME = 4
-"""Photos that are worked on at once, where there are as many cores."""
+"""Photos that are processed at once, if there are as many cores."""
 
 BYTES_A_PIXEL, WITH_OVERLAY, WITH_PROBABILITIES = 8, 16, 44
-"""Memory that a photo takes, for each of its pixels: with its mask alone, with an overlay, and with probabilities,
-which confidence and objects take too. Measured: 7, 14 and 42, at 50 megapixels."""
+"""Memory of a photo, bytes per pixel: with its mask alone, with an overlay, and with probabilities, which confidence
+and objects need too. Measured: 7, 14 and 42, at 50 megapixels."""
 
 MOST_BYTES = 1 << 30
-"""Memory of the photos that are worked on at once: four of 12 megapixels, two of 50. A larger one goes alone."""
+"""Bytes of all photos that are processed at once: four of 12 megapixels, two of 50. A larger photo runs alone."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors after which no further file can be written."""
@@ -41,15 +41,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def write(
     segmenter: Segmenter, photos: Mapping[str, Path], settings: Settings
 ) -> Generator[dict[str, Any] | str, None, None]:
-    """Write the outputs of named photos, several at a time; in order, each one's row of the summary or what is wrong.
+    """Write the outputs of named photos; yield, in their order, each photo's row of the summary or its error message.
 
-    Each thread takes a photo all the way, so that one is decoded or written while another is in the network. What is
-    in memory at a time is bounded by the threads and by MOST_BYTES: nothing but rows waits for its turn. `OSError`
-    where the disk is full; what was done before has been returned.
+    Each thread takes a photo from file to outputs, so one is decoded or written while another is in the network. The
+    threads and MOST_BYTES bound the memory: only finished rows queue up. `OSError` if the disk is full; the results
+    of earlier photos have been yielded by then.
     """
     room = Room(MOST_BYTES)
 
-    def one(name: str) -> dict[str, Any] | str:
+    def process(name: str) -> dict[str, Any] | str:
         try:
             size = _bytes(photos[name], segmenter.max_pixels, settings)
         except TooLarge as error:
@@ -59,19 +59,22 @@ def write(
 
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_AT_A_TIME))
     try:
-        yield from pool.map(one, photos)
+        yield from pool.map(process, photos)
     finally:
-        # Where something ends this early, the photos that have not begun are left.
+        # If the caller stops early, skip the photos that have not begun.
         pool.shutdown(cancel_futures=True)
 
 
 def _bytes(path: Path, max_pixels: int, settings: Settings) -> int:
-    """Memory that the photo will take, by what its header says; all there is where that cannot be read, `TooLarge` for
-    a photo of more than `max_pixels`."""
-    each = WITH_OVERLAY if settings.overlay else BYTES_A_PIXEL
+    """Memory that the photo will take, in bytes, from its header; MOST_BYTES if the header cannot be read.
+
+    `TooLarge` for a photo of more than `max_pixels`.
+    """
+    without_probabilities = WITH_OVERLAY if settings.overlay else BYTES_A_PIXEL
     try:
         with opened(path, max_pixels) as picture:
-            return picture.width * picture.height * (WITH_PROBABILITIES if settings.needs_probabilities else each)
+            each = WITH_PROBABILITIES if settings.needs_probabilities else without_probabilities
+            return picture.width * picture.height * each
     except TooLarge:
         raise
     except (PictureError, OSError):
@@ -79,7 +82,7 @@ def _bytes(path: Path, max_pixels: int, settings: Settings) -> int:
 
 
 def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings) -> dict[str, Any] | str:
-    """Write all outputs of one photo; its row of the summary, or why it cannot be read or they cannot be written."""
+    """Write all outputs of a photo; returns its row of the summary, or why reading or writing failed."""
     start = time.perf_counter()
     try:
         frame = segmenter.decode_to_tensor(path.read_bytes())

@@ -1,7 +1,7 @@
-"""The model that comes with eggseg, whose network never saw anything but made-up scenes.
+"""The model that comes with eggseg, trained on made-up scenes alone.
 
-`scenes.npz` holds its weights and `scenes.json` the settings and how good it is. The other weights here are those of
-`efficientnet_lite0`.
+`scenes.npz` holds its weights, `scenes.json` its settings and measured scores. The other weights here are those of the
+encoder `efficientnet_lite0`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ WEIGHTS, RECORD = (Path(__file__).parent / f"scenes.{kind}" for kind in ("npz", 
 
 
 def model() -> Path:
-    """The folder of its SavedModel, which is made the first time and kept in the user's cache."""
+    """Folder of the model's SavedModel, built on the first call and kept in the user's cache."""
     digest = hashlib.sha256(WEIGHTS.read_bytes() + RECORD.read_bytes()).hexdigest()[:12]
     folder = files.cache() / f"scenes-{__version__}-{digest}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Of two that make it at once the second finds it made; what is cut short leaves nothing of that name.
+        # Renamed when complete, so an interrupted build leaves no such folder. Of two at a time, one uses the other's.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-            made = Path(temporary, "made")
-            build(read(), made)
+            built = Path(temporary, "built")
+            build(read(), built)
             try:
-                made.rename(folder)
+                built.rename(folder)
             except OSError:
                 if not folder.exists():
                     raise
@@ -37,8 +37,8 @@ def model() -> Path:
 
 
 def build(record: Mapping[str, Any], folder: Path, weights: Path = WEIGHTS) -> None:
-    """Write the SavedModel of some weights below `folder`, with the settings of a record like that of `scenes.json`."""
-    # Only now: it takes TensorFlow, which takes seconds.
+    """Write the SavedModel of `weights` below `folder`; `record` holds settings as `scenes.json` does."""
+    # Imported late: TensorFlow takes seconds to load.
     from eggseg.data.classes import EGGS_AND_PANS
     from eggseg.exported import saved_model
     from eggseg.training import learning
@@ -51,14 +51,14 @@ def build(record: Mapping[str, Any], folder: Path, weights: Path = WEIGHTS) -> N
 
 
 def read() -> dict[str, Any]:
-    """What `scenes.json` says."""
+    """The content of `scenes.json`."""
     return files.read_json(RECORD)
 
 
 def told() -> str:
-    """Which model it is and how good it was measured to be, in a line."""
+    """One line that names the model and its measured mIoU."""
     measured = read()["measured"]
     return (
-        f"the model that comes with eggseg, which has seen made-up scenes alone: mIoU {measured['miou']:.2f} on "
-        f"{measured['photos']} real photos; one trained on photos like yours is far better (eggseg train)"
+        f"the model that comes with eggseg, trained on made-up scenes alone: mIoU {measured['miou']:.2f} on "
+        f"{measured['photos']} real photos; a model trained on photos like yours is far better (eggseg train)"
     )

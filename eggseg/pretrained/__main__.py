@@ -1,6 +1,6 @@
 """`python -m eggseg.pretrained RUN --data_dir DATA`: make a run's model the one that comes with eggseg.
 
-RUN is of `eggseg train --scenes`. What is packed, and not the run, is measured on the real photos of DATA.
+RUN is a run folder of `eggseg train --scenes`. The packed weights, not the run's, are measured on the photos of DATA.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from eggseg.training.config import CONFIG, NETWORK, Config
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Pack the weights of a network that saw made-up scenes alone, and measure them on real photos."""
+    """Pack the weights of a network trained on made-up scenes alone, and measure them on real photos."""
 
     run: tyro.conf.Positional[Path]
     """Run folder of `eggseg train --scenes --encoder plain`."""
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def pack(settings: Settings) -> int:
-    """Measure the weights as they will be packed, then write them and what was measured."""
+    """Measure the packed weights, then write weights, settings and scores into this package."""
     from eggseg.data import pairs
     from eggseg.data.classes import EGGS_AND_PANS
     from eggseg.evaluation import scoring
@@ -46,13 +46,15 @@ def pack(settings: Settings) -> int:
 
     config = Config.from_args(["--config", str(settings.run / CONFIG)])
     if not config.scenes or config.encoder != "plain":
-        raise InputError(f"{settings.run} is no run of made-up scenes alone of a plain encoder")
+        raise InputError(f"{settings.run} is not a run of eggseg train --scenes --encoder plain")
     start = config
     while start.init:
         start = Config.from_args(["--config", str(start.init / CONFIG)])
         if not start.scenes:
-            raise InputError(f"{settings.run} began with {start.output_dir}, which saw more than made-up scenes")
-    found = pairs.find(settings.data_dir)
+            raise InputError(
+                f"{settings.run} started from {start.output_dir}, which is not a run of eggseg train --scenes"
+            )
+    real_pairs = pairs.find(settings.data_dir)
     network = learning.network(config, EGGS_AND_PANS)
     with files.parsing(settings.run / AVERAGED):
         network.load_weights(settings.run / AVERAGED)
@@ -64,7 +66,7 @@ def pack(settings: Settings) -> int:
         weights = Path(temporary, "weights.npz")
         weights.write_bytes(buffer.getvalue())
         pretrained.build(record, Path(temporary), weights)
-        scores = scoring.score(saved_model.load(Path(temporary)), found, [""] * len(found))
+        scores = scoring.score(saved_model.load(Path(temporary)), real_pairs, [""] * len(real_pairs))
     report = scoring.report(scores, EGGS_AND_PANS)
     measured = {"miou": round(report["miou"], 4), "photos": report["photos"]}
     measured |= {"iou": {name: round(value, 4) for name, value in report["pooled"]["iou"].items()}}

@@ -1,1 +1,1 @@
-"""The server of `eggseg serve`: what requests may take, photos in fair turns, the application, and HTTP below it."""
+"""The server of `eggseg serve`: limits, photos in fair turns, the application, and its HTTP protocol."""

@@ -1,4 +1,4 @@
-"""The application: `/ping` and `/invocations`, within limits."""
+"""The web application: `/ping` and `/invocations`, within limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Service:
-    """Requests to answers. The event loop only receives and sends; what takes time is done in threads."""
+    """Answers requests. The event loop only receives and sends; slow work runs in threads."""
 
     def __init__(self, segmenter: Segmenter, limits: Limits) -> None:
         self.limits = limits
@@ -34,14 +34,14 @@ class Service:
         self.requests = Budget(limits.queue, "requests")
         self.bytes = Budget(limits.queue_mib << 20, "bytes of requests")
         self.pixels = Budget(limits.queue_pixels, "pixels")
-        # Few, since JSON and what is made of it take several times the bytes of a body for a moment.
+        # Only two: parsing a body and encoding an answer briefly take several times the bytes of the body.
         self.readers = ThreadPoolExecutor(2, "read")
 
     async def invocations(self, request: Request) -> Response:
-        """The answer to a request, or the reason why there is none."""
+        """Answer a request, with its masks or an error."""
         try:
             size = _announced(request)
-            # A place and room for the body first: who gets none is told so before anything is read.
+            # Take from the budgets first: a request that exceeds one gets 429 before its body is read.
             with self.requests.taken(1), self.bytes.taken(size):
                 body = self._body(request)
                 return await _unless_gone(request, self._answer(await body, request))
@@ -50,15 +50,15 @@ class Service:
         except Full as error:
             return JSONResponse({"error": str(error)}, 429, {"Retry-After": "1"})
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody receives it
-        except asyncio.CancelledError:  # by the server, when the time to stop has come
+            return Response(status_code=400)  # the client has gone
+        except asyncio.CancelledError:  # uvicorn cancels what has not finished after `stop_seconds`
             return JSONResponse({"error": "the server stops"}, 503, {"Retry-After": "1"})
         except Exception as error:
             logging.getLogger(__name__).exception("a request could not be answered")
             return JSONResponse({"error": f"the model failed: {type(error).__name__}"}, 500)
 
     def close(self) -> None:
-        """Begin nothing any more."""
+        """Cancel work that has not begun."""
         self.turns.close()
         self.readers.shutdown(wait=False, cancel_futures=True)
 
@@ -80,7 +80,7 @@ class Service:
         photos, pixels = await loop.run_in_executor(
             self.readers, self._photos, body, request.headers.get("content-type")
         )
-        del body  # JSON is larger than its photos
+        del body  # frees memory: JSON is larger than its photos
         with self.pixels.taken(pixels):
             masks, counts = zip(*await self.turns.ask(photos), strict=True)
         accept = request.headers.get("accept")
@@ -88,7 +88,7 @@ class Service:
         return Response(answer[0], media_type=answer[1])
 
     def _photos(self, body: bytes, content_type: str | None) -> tuple[list[bytes], int]:
-        """The photos of a request, and their pixels together."""
+        """The photos of a request, and their total pixels."""
         photos = endpoint.photos(body, content_type)
         pixels = sum(self.masks.pixels(photo) for photo in photos)
         if pixels > self.limits.request_pixels:
@@ -98,7 +98,7 @@ class Service:
 
 
 def app(service: Service) -> FastAPI:
-    """The application; the threads of `service` end with it."""
+    """Build the application; its shutdown closes `service`."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -116,7 +116,7 @@ def app(service: Service) -> FastAPI:
 
 
 def _announced(request: Request) -> int:
-    """Bytes that a body may have by what its head says: all that are allowed, where it does not say."""
+    """Size of a body by the request's head, in bytes; the largest allowed size if the head does not state it."""
     if "transfer-encoding" in request.headers:
         return MOST_BYTES
     size = int(request.headers.get("content-length", "0"))
@@ -126,13 +126,13 @@ def _announced(request: Request) -> int:
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives; when the client leaves first, `work` is cancelled, and this is `ClientDisconnect`."""
+    """Await `work`; if the client disconnects first, cancel it and raise `ClientDisconnect`."""
 
-    async def left() -> None:
+    async def disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    answer, gone = asyncio.ensure_future(work), asyncio.ensure_future(left())
+    answer, gone = asyncio.ensure_future(work), asyncio.ensure_future(disconnected())
     try:
         await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():

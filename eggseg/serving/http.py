@@ -1,4 +1,4 @@
-"""HTTP below the application: uvicorn, with deadlines that it does not have."""
+"""The HTTP protocol of the server: uvicorn's, with the deadlines that uvicorn lacks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eggseg.serving.limits import Limits
 
 
 def config(application: FastAPI, limits: Limits, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
-    """How uvicorn serves the application."""
+    """uvicorn's configuration for the application."""
     return uvicorn.Config(
         application,
         host=host,
@@ -25,13 +25,13 @@ def config(application: FastAPI, limits: Limits, host: str = "127.0.0.1", port: 
 
 
 def protocol(limits: Limits) -> type[H11Protocol]:
-    """uvicorn's HTTP over h11, which closes connections that wait too long for a request's head, or are too many.
+    """uvicorn's h11 protocol that also closes connections that wait too long for a request's head, or are too many.
 
-    An answer that is not taken is ended by the same deadline, since the next request cannot come before.
+    The same deadline ends an answer that the client does not take, since the next request cannot come before.
 
-    Why not a server that has such a deadline: hypercorn and granian close 520 connections with half a head each in time
-    as well, yet when they run out of connections new clients wait until others time out (a second in hypercorn, with a
-    traceback; five in granian). Here the oldest such connection gives way at once.
+    Why not a server that has this deadline: hypercorn and granian also close 520 connections with half a head each in
+    time. But when they run out of connections, new clients wait until others time out (a second in hypercorn, with a
+    traceback; five in granian). Here the oldest waiting connection is closed at once.
     """
     waiting: dict[Bounded, asyncio.TimerHandle] = {}  # the oldest first
 
@@ -43,7 +43,7 @@ def protocol(limits: Limits) -> type[H11Protocol]:
                 oldest = next(iter(waiting))
                 oldest._wait_no_more()
                 oldest.transport.abort()
-                # At once, not when it is lost: several connections may be made before that.
+                # Not left to `connection_lost`: several connections may be made before it is called.
                 self.connections.discard(oldest)
 
         def connection_lost(self, exc: Exception | None) -> None:

@@ -1,4 +1,4 @@
-"""One photo of a request: how large it is, and its mask."""
+"""One photo of a request: its size, and its mask."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from eggseg.serving.turns import Answer
 
 
 class Masks:
-    """A model's masks of encoded photos of at most `max_pixels`. Its methods may run in several threads."""
+    """Predicts masks of encoded photos of up to `max_pixels`. Its methods are thread-safe."""
 
     def __init__(self, segmenter: Segmenter, max_pixels: int) -> None:
         self.segmenter = segmenter
         self.max_pixels = min(max_pixels, segmenter.max_pixels)
-        # Compiled once: line by line it takes milliseconds and keeps Python's lock meanwhile.
+        # Compiled once: run eagerly, it takes milliseconds and holds the GIL.
         self._shape = tf.function(headers.shape, input_signature=[tf.TensorSpec((), tf.string)])
 
     def pixels(self, photo: bytes) -> int:
-        """How many pixels the header of a photo states. Nothing is decoded. `BadRequest` if too many, or no photo."""
-        # First as the graph reads it, since it is the graph that decodes it.
+        """Pixels of a photo by its header, without decoding; `BadRequest` if there are too many, or it is no photo."""
+        # Read the header as the graph does first, since the graph decodes the photo.
         try:
             height, width = self._shape(tf.constant(photo)).numpy().tolist()
         except tf.errors.OpError:
@@ -41,9 +41,9 @@ class Masks:
         return height * width
 
     def segment(self, photo: bytes) -> Answer:
-        """The mask of a photo, by the model's own `serving_default`; `BadRequest` with a reason if it is damaged.
+        """The mask of a photo, by the signature `serving_default`; `BadRequest` with a reason if the photo is damaged.
 
-        What the graph cannot decode, Pillow may: then the mask comes from the same graph's `class_ids`.
+        If the graph cannot decode the photo, Pillow does, and the mask comes from the signature `class_ids`.
         """
         try:
             out = self.segmenter.signatures["serving_default"](image_bytes=tf.constant([photo]))

@@ -1,4 +1,4 @@
-"""Photos of several requests, some at a time, in fair turns."""
+"""Fair turns for the photos of several requests."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Answer = tuple[bytes, list[int]]
 class Turns:
     """Gives photos to the model, at most `parallel` at a time.
 
-    asyncio's semaphore lets in who came first, and a request stands in line for each of its photos anew. So one that
-    has many lets every other request pass between two of them, and one that is cancelled leaves the line.
+    asyncio's semaphore is first come, first served, and a request queues again for each of its photos. So a request
+    with many photos lets every other request pass between two of them, and a cancelled request leaves the queue.
     """
 
     def __init__(self, segment: Callable[[bytes], Answer], parallel: int) -> None:
         self.segment = segment
         self.line = asyncio.Semaphore(parallel)
-        # A thread goes on with its photo when its request is cancelled: the pool bounds those too.
+        # A thread finishes its photo even if the request is cancelled: the pool bounds these photos too.
         self.pool = ThreadPoolExecutor(parallel, "segment")
 
     async def ask(self, photos: Sequence[bytes]) -> list[Answer]:
-        """The answers for the photos of a request; what `segment` raises for one of them ends the request."""
+        """The answers for a request's photos, in order; an exception of `segment` ends the request."""
         answers = []
         for photo in photos:
             async with self.line:
@@ -32,5 +32,5 @@ class Turns:
         return answers
 
     def close(self) -> None:
-        """Begin no photo any more."""
+        """Cancel photos that have not begun."""
         self.pool.shutdown(wait=False, cancel_futures=True)

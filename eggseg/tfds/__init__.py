@@ -1,4 +1,4 @@
-"""tensorflow-datasets: eggs and pans as one of them, and any of them to train on."""
+"""tensorflow-datasets (TFDS): eggs and pans as a data set of it, and training on any of its data sets."""
 
 import importlib
 

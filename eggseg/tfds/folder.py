@@ -1,4 +1,4 @@
-"""Any data set of tensorflow-datasets that has photos and masks, as a folder to train on."""
+"""Write a data set of tensorflow-datasets that has photos and masks as a folder to train on."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from eggseg.files import inside, write_bytes
 from eggseg.pictures import pillow
 
 NAMES = ("name", "file_name", "image/filename", "filename", "id")
-"""Features that may hold the name of a photo."""
+"""Features that may hold the name of a photo; the first that is there is used."""
 
 
 def write(name: str, folder: Path, data_dir: Path | None = None) -> Path:
-    """Write the photos and masks of a data set, all its splits or those of `NAME:SPLIT`, to FOLDER/images and masks.
+    """Write the photos and masks of a data set, or of one split, `NAME:SPLIT`, to FOLDER/images and FOLDER/masks.
 
-    Files have the names that the data set tells, or are numbered; each is a PNG, whatever its name ends in.
-    `InputError` where the data set is not to be had, or has not one photo and one mask in each example.
+    Files are named as in the data set, or numbered; each is a PNG, whatever its suffix. `InputError` if the data set is
+    not available, or if its examples do not have exactly one photo and one mask.
     """
-    importlib.import_module("eggseg.tfds.eggs_and_pans")  # so that it is found by its name
+    importlib.import_module("eggseg.tfds.eggs_and_pans")  # registers it with TFDS
     name, _, part = name.partition(":")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -34,7 +34,7 @@ def write(name: str, folder: Path, data_dir: Path | None = None) -> Path:
         examples = builder.as_dataset(split=part or "all", shuffle_files=False)
     except (tfds.core.DatasetNotFoundError, AssertionError, ValueError, OSError, KeyError) as error:
         raise InputError(
-            f"--tfds {name} is not to be had: {next(iter(str(error).strip().splitlines()), repr(error))}"
+            f"--tfds {name} is not available: {next(iter(str(error).strip().splitlines()), repr(error))}"
         ) from None
     image, mask = _keys(builder.info.features, name)
     named = next((key for key in NAMES if key in builder.info.features), None)
@@ -53,10 +53,10 @@ def _text(name: Any) -> str:
 
 
 def _keys(features: Any, name: str) -> tuple[str, str]:
-    """The one feature that is a photo and the one that is a mask."""
-    channels = {key: of.shape[-1] for key, of in features.items() if isinstance(of, tfds.features.Image)}
+    """The names of the photo feature and the mask feature; `InputError` unless there is one of each."""
+    channels = {key: feature.shape[-1] for key, feature in features.items() if isinstance(feature, tfds.features.Image)}
     photos, masks = ([key for key, count in channels.items() if count == wanted] for wanted in (3, 1))
     if len(photos) != 1 or len(masks) != 1:
-        found = ", ".join(f"{key} {of}" for key, of in features.items())
-        raise InputError(f"--tfds {name} has the features {found}: expected one photo and one mask of one channel")
+        listed = ", ".join(f"{key} {feature}" for key, feature in features.items())
+        raise InputError(f"--tfds {name} has the features {listed}: expected one photo and one mask of one channel")
     return photos[0], masks[0]

@@ -160,7 +160,7 @@ def test_other_data_sets_are_taken_by_their_features(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["no_such_data_set", "eggs_and_pans/nowhere"])
 def test_a_data_set_that_is_not_to_be_had_is_one_clear_error(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"--tfds {name} is not to be had: ") as error:
+    with pytest.raises(InputError, match=f"--tfds {name} is not available: ") as error:
         write(name, tmp_path / "out", tmp_path)
     assert "\n" not in str(error.value)
 

@@ -1,4 +1,4 @@
-"""`import eggseg.tfds.eggs_and_pans`, and `tfds.load("eggs_and_pans")` knows it."""
+"""Importing this package registers it with TFDS: `tfds.load("eggs_and_pans")`."""
 
 from eggseg.tfds.eggs_and_pans.eggs_and_pans_dataset_builder import Builder, FolderConfig
 

@@ -18,24 +18,24 @@ from eggseg.errors import InputError
 from eggseg.pictures.pillow import PictureError, fault
 
 HELD_OUT, SEED = 0.2, 0
-"""Share of the photos in the split `validation`, and the seed that chooses its sessions."""
+"""Share of the photos in the split `validation`, and the seed that chooses its camera sessions."""
 
 
 @dataclasses.dataclass
 class FolderConfig(tfds.core.BuilderConfig):
-    """Which folder, and which classes its masks have."""
+    """The folder, and the classes of its masks."""
 
     folder: str | None = None
-    """Folder with images/ and masks/, paired by name; without it TFDS's `manual_dir` is one."""
+    """Folder with images/ and masks/, paired by name; the default is TFDS's `manual_dir`."""
     classes: ClassTable = EGGS_AND_PANS
-    """Told apart by grey values."""
+    """The class table; its mask values must be grey values."""
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Photos, upright, and their masks; whole camera sessions are in `validation`."""
+    """Upright photos and their masks; a camera session is either in `train` or in `validation`."""
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = [FolderConfig(name="folder", description="a folder of one's own")]  # noqa: RUF012
+    BUILDER_CONFIGS = [FolderConfig(name="folder", description="a folder of your own")]  # noqa: RUF012
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Put photos into manual_dir/images and masks of the same names into manual_dir/masks."
     )
@@ -51,7 +51,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                         shape=(None, None, 1), doc="mask values, 0, 128 and 255 unless the config has other classes"
                     ),
                     "name": tfds.features.Text(doc="path of the photo below its folder"),
-                    "session": tfds.features.Text(doc="the camera session that its name and size tell"),
+                    "session": tfds.features.Text(doc="camera session, derived from name and size"),
                 }
             ),
             supervised_keys=("image", "segmentation_mask"),
@@ -60,22 +60,22 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, Iterator[Any]]:
         if self.builder_config.classes.is_colored:
             raise InputError("this data set holds masks of one channel: expected classes told apart by grey values")
-        found = pairs.find(Path(self.builder_config.folder or dl_manager.manual_dir))
-        photos = [self._photo(pair) for pair in found]
+        all_pairs = pairs.find(Path(self.builder_config.folder or dl_manager.manual_dir))
+        photos = [self._photo(pair) for pair in all_pairs]
         names = sessions(photos)
         parts = split(photos, "session", HELD_OUT, SEED)
 
         def chosen(indices: Sequence[int]) -> Iterator[Any]:
-            return self._generate_examples([(found[i], names[i]) for i in indices])
+            return self._generate_examples([(all_pairs[i], names[i]) for i in indices])
 
         return {"train": chosen(parts.train), "validation": chosen(parts.val)}
 
     def _generate_examples(self, chosen: Sequence[tuple[Pair, str]]) -> Iterator[tuple[str, dict[str, Any]]]:
         classes = self.builder_config.classes
         for pair, session in chosen:
-            found = labelled.read(pair, classes)
-            mask = classes.paint_with_void(found.ids)[..., None]
-            yield pair.name, {"image": found.image, "segmentation_mask": mask, "name": pair.name, "session": session}
+            sample = labelled.read(pair, classes)
+            mask = classes.paint_with_void(sample.ids)[..., None]
+            yield pair.name, {"image": sample.image, "segmentation_mask": mask, "name": pair.name, "session": session}
 
     def _photo(self, pair: Pair) -> Photo:
         try:
