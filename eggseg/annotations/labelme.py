@@ -33,14 +33,14 @@ def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callabl
 
 def listed(source: Path) -> list[Path]:
     """All JSON files below a folder, sorted. Hidden files are skipped; links to folders are followed once."""
-    found, seen = [], set[str]()
+    files, seen = [], set[str]()
     for root, folders, names in os.walk(source, followlinks=True):
         place = os.path.realpath(root)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and place not in seen)
         if place not in seen:
-            found += [Path(root, name) for name in names if name.lower().endswith(".json") and name[0] != "."]
+            files += [Path(root, name) for name in names if name.lower().endswith(".json") and name[0] != "."]
         seen.add(place)
-    return sorted(found)
+    return sorted(files)
 
 
 def _annotated(path: Path, source: Path, photos: Path | None, max_pixels: int) -> Annotated:

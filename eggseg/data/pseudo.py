@@ -1,4 +1,4 @@
-"""Pseudo-labels: masks predicted by a model, for training on the pixels of which it was confident."""
+"""Pseudo-labels: masks predicted by a model, for training on the pixels where it was confident."""
 
 from __future__ import annotations
 

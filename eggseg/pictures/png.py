@@ -1,4 +1,4 @@
-"""PNG in the TensorFlow graph, with three things that its decoder lacks: transparency, 16 bits and orientation."""
+"""PNG in the TensorFlow graph, with what its decoder lacks: transparency, 16 bits and orientation."""
 
 from __future__ import annotations
 
