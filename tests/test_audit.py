@@ -70,7 +70,7 @@ def test_a_sound_folder_is_told_and_shown(folder: Path, capsys: pytest.CaptureFi
             "masks",
             "no mask has the class egg",
         ),
-        (lambda f: change(f / "masks/photo_1.png", top=60, value=60), "masks", "no class on most of their pixels"),
+        (lambda f: change(f / "masks/photo_1.png", top=60, value=60), "masks", "most pixels match no class"),
     ],
     ids=["no mask", "no photo", "empty", "text", "truncated", "size", "no egg at all", "other values"],
 )
