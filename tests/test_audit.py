@@ -68,9 +68,9 @@ def test_a_sound_folder_is_told_and_shown(folder: Path, capsys: pytest.CaptureFi
         (
             lambda f: [Image.open(p).point(lambda v: v * (v < 99 or v > 200)).save(p) for p in (f / "masks").iterdir()],
             "masks",
-            "none has any egg",
+            "no mask has the class egg",
         ),
-        (lambda f: change(f / "masks/photo_1.png", top=60, value=60), "masks", "no class on most of their pixels"),
+        (lambda f: change(f / "masks/photo_1.png", top=60, value=60), "masks", "most pixels match no class"),
     ],
     ids=["no mask", "no photo", "empty", "text", "truncated", "size", "no egg at all", "other values"],
 )
@@ -114,7 +114,7 @@ def test_odd_labels_are_worth_a_look(folder: Path) -> None:
     code, kinds = audited(folder)
     assert code == 0
     messages = {finding["message"]: finding["files"] for finding in kinds["masks"]}
-    assert messages["value 170 is no class and is left out of loss and metrics"] == ["photo_1.png"]
+    assert messages["value 170 matches no class; loss and metrics ignore it"] == ["photo_1.png"]
     assert messages["1 hold nothing but background"] == ["photo_3.png"]
     assert messages["1 regions of fewer than 16 pixels in 1 of them"] == ["photo_5.png"]
 

@@ -228,7 +228,11 @@ def failing(folder: Path, path: Path, *args: str) -> list[str]:
 @pytest.mark.parametrize(
     ("make", "args", "message"),
     [
-        (coco_polygons, (), "a.jpg has a 'frying pan', expected background, egg, pan, void: --rename frying pan=NAME"),
+        (
+            coco_polygons,
+            (),
+            "a.jpg has the label 'frying pan', expected background, egg, pan, void: --rename frying pan=",
+        ),
         (coco_polygons, ("--rename", "frying pan"), "--rename frying pan: expected LABEL=NAME"),
         (lambda f: coco_file(f, (9, [ring(*EGG)])), (), "is of category '9', which is not among the categories"),
         (lambda f: shrink(f, coco_polygons(f)), (), "a.jpg is 20x20, its annotation is 37x29"),

@@ -142,7 +142,7 @@ def test_where_no_file_can_be_read_there_is_nothing_to_measure(
     for path in (folder / kind).iterdir():
         path.write_bytes(b"")
     assert evaluated(run_dir, folder) == (2, None)
-    assert "files: 16 that cannot be used" in capsys.readouterr().err
+    assert "files: 16 files cannot be used" in capsys.readouterr().err
     assert evaluated(run_dir, folder, "--audit", "warn") == (2, None)
     assert capsys.readouterr().err == f"error: {folder} holds no photo with a mask that can be used\n"
 
@@ -185,7 +185,7 @@ def test_masks_of_another_class_table_are_refused_as_by_audit_and_train(
     capsys.readouterr()
     assert evaluated(run_dir, folder)[0] == 2
     refused = capsys.readouterr().err
-    assert "none has any egg (value 128)" in refused
+    assert "no mask has the class egg (value 128)" in refused
     assert audit.main([str(folder), "--output_dir", str(folder.parent / "audit")]) == 1
     shown = capsys.readouterr().out
     for line in refused.removeprefix("error: ").splitlines()[:-1]:
@@ -220,7 +220,7 @@ def test_masks_of_which_nothing_is_known_are_no_measure(
 ) -> None:
     repaint(folder, of_0=60, of_128=60, of_255=60)
     assert evaluated(run_dir, folder) == (2, None)
-    assert "16 have values that are no class on most of their pixels" in capsys.readouterr().err
+    assert "most pixels match no class in 16 of 16 masks" in capsys.readouterr().err
     assert evaluated(run_dir, folder, "--audit", "warn") == (2, None)
     assert "that can be used: no pixel of any mask is a class" in capsys.readouterr().err
 
@@ -233,8 +233,8 @@ def test_a_set_without_a_pan_is_measured_and_says_so(
     assert code == 0
     assert figures["pooled"]["recall"]["pan"] is None
     shown = capsys.readouterr().out
-    assert "masks: none has any pan (value 255)" in shown
-    assert "value 64 is no class and is left out of loss and metrics" in shown
+    assert "masks: no mask has the class pan (value 255)" in shown
+    assert "value 64 matches no class; loss and metrics ignore it" in shown
     assert "class table" not in shown, "there is nothing to mend"
 
 

@@ -101,7 +101,7 @@ def test_training_refuses_and_names_them(folder: Path, tmp_path: Path, capsys: p
     args = ["--data_dir", str(folder), "--output_dir", str(tmp_path / "run"), *SMALL]
     assert train.main(args) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: files: 6 that cannot be used")
+    assert error.startswith("error: files: 6 files cannot be used")
     for name in DAMAGED:
         assert error.count(f"{folder / 'images' / name}") == 1
     assert not written(tmp_path)

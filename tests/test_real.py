@@ -45,7 +45,7 @@ def test_every_pair_is_found_and_read(squares: Squares) -> None:
 def test_the_audit_finds_what_is_odd_about_them(real_dir: Path, tmp_path: Path) -> None:
     assert audit.main([str(real_dir / "train"), "--output_dir", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "audit.json").read_text())["findings"]
-    (stray,) = (finding for finding in found if "value 170 is no class" in finding["message"])
+    (stray,) = (finding for finding in found if "value 170 matches no class" in finding["message"])
     assert stray["files"] == ["image_54.png", "image_66.png", "image_73.png", "image_84.png"]
     twice = [finding["files"] for finding in found if finding["kind"] == "duplicates"]
     assert twice == [["6 (1).JPG", "6 (20).JPG"], ["6 (11).JPG", "6 (21).JPG"]]

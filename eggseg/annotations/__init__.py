@@ -1,1 +1,1 @@
-"""What labelling tools write, read as photos with labelled regions."""
+"""Read the files of labelling tools as photos with labelled regions."""

@@ -1,4 +1,4 @@
-"""COCO's JSON of instances: polygons, and run lengths, packed or not."""
+"""COCO's instances JSON: polygons, and run lengths, packed or not."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ Row = dict[str, Any]
 
 
 def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
-    """The photos of a JSON file; they lie in `photos`, or beside the file."""
+    """Read the photos of a JSON file; they lie in `photos`, or beside the file."""
     content = read_json(source)
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
-        raise InputError(f"{source} is no COCO file: expected images, annotations and categories")
+        raise InputError(f"{source} is not a COCO file: expected images, annotations and categories")
     with naming(source):
         images, categories = _by_id(content, "images"), _by_id(content, "categories")
-        labels = {of: field(row, "name", str) for of, row in categories.items()}
-        of_photo: dict[str, list[Row]] = {of: [] for of in images}
+        labels = {key: field(row, "name", str) for key, row in categories.items()}
+        rows_of: dict[str, list[Row]] = {key: [] for key in images}
         orphans = []
         for row in field(content, "annotations", list):
-            of = identity(entry(row, "image_id"), "image_id")
-            if of in of_photo:
-                of_photo[of].append(row)
+            key = identity(entry(row, "image_id"), "image_id")
+            if key in rows_of:
+                rows_of[key].append(row)
             else:
-                orphans.append(f"{source}: {shown(row)} is of image {shown(of)}, which is not among the images")
+                orphans.append(f"{source}: {shown(row)} is of image {shown(key)}, which is not among the images")
     if orphans:
         raise InputError(pairs.summary(orphans, "annotations of images that the file does not list"))
-    for of, image in images.items():
-        yield functools.partial(_annotated, source, image, of_photo[of], labels, photos or source.parent, max_pixels)
+    for key, image in images.items():
+        yield functools.partial(_annotated, source, image, rows_of[key], labels, photos or source.parent, max_pixels)
 
 
 def _by_id(content: Row, name: str) -> dict[str, Row]:
-    """The rows of that name by their ids."""
-    found: dict[str, Row] = {}
+    """The rows of the list `name`, by their ids."""
+    rows: dict[str, Row] = {}
     for row in field(content, name, list):
-        of = identity(entry(row, "id"), "id")
-        if of in found:
-            raise ValueError(f"{name} has the id {shown(of)} twice")
-        found[of] = row
-    return found
+        key = identity(entry(row, "id"), "id")
+        if key in rows:
+            raise ValueError(f"{name} has the id {shown(key)} twice")
+        rows[key] = row
+    return rows
 
 
 def _annotated(
@@ -70,7 +70,7 @@ def _annotated(
 
 
 def _regions(row: Row, labels: Mapping[str, str], extent: tuple[int, int]) -> Iterator[Region | str]:
-    """The region of an annotation, and the kinds of what has no area."""
+    """The region of an annotation, and the kinds of shapes without area."""
     category = identity(entry(row, "category_id"), "category_id")
     if category not in labels:
         raise ValueError(f"an annotation is of category {shown(category)}, which is not among the categories")
@@ -94,9 +94,9 @@ def _regions(row: Row, labels: Mapping[str, str], extent: tuple[int, int]) -> It
 
 
 def _unpacked(text: str) -> list[int]:
-    """Packed run lengths: of each, or of its difference to the last but one, 5 bits a character, the lowest first.
+    """Unpack run lengths: 5 bits per character, the lowest first; from the fourth on, differences to the last but one.
 
-    pycocotools reads on past the end of a text that is cut.
+    pycocotools would read past the end of a truncated text.
     """
     parts = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(parts & 32 == 0)
@@ -107,16 +107,16 @@ def _unpacked(text: str) -> list[int]:
         raise ValueError(f"packed run lengths hold a number of {lengths.max()} characters, expected at most 7")
     place = np.arange(parts.size) - np.repeat(ends - lengths + 1, lengths)
     counts = np.add.reduceat((parts & 31) << 5 * place, ends - lengths + 1)
-    counts -= np.where(parts[ends] & 16, 1 << 5 * lengths, 0)  # the highest bit says that it is negative
+    counts -= np.where(parts[ends] & 16, 1 << 5 * lengths, 0)  # the highest bit is the sign
     for first in (1, 2):
         counts[first::2] = np.cumsum(counts[first::2])
     return counts.tolist()
 
 
 def content(masks: Sequence[tuple[str, np.ndarray]], classes: ClassTable, *, as_polygons: bool) -> dict[str, Any]:
-    """Names of photos and class ids, (h, w) uint8, as COCO's JSON: an annotation for each connected region.
+    """COCO's JSON of photo names and class ids, (h, w) uint8: an annotation for each connected region.
 
-    Run lengths hold a region exactly; polygons are its outlines, and lose its holes.
+    Run lengths are exact; polygons are the outlines of a region, without its holes.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -145,8 +145,8 @@ def _annotation(region: np.ndarray, as_polygons: bool) -> dict[str, Any]:
 
 
 def _outlines(region: np.ndarray) -> Sequence[np.ndarray]:
-    """The outlines of a region along the outer edges of its pixels, each (n, 1, 2): whole pixels are inside them."""
-    # A pixel of a picture four times as large is a quarter of one here: so lines run between pixels, not through them.
+    """The outlines of a region along the outer edges of its pixels, each (n, 1, 2), with whole pixels inside."""
+    # At four times the size, contours run along the edges of the original pixels, not through their centres.
     large = np.kron(np.pad(region, 1), np.ones((4, 4), np.uint8))
     outlines, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [(outline + 0.5) / 4 - 1 for outline in outlines]

@@ -26,7 +26,7 @@ from eggseg.errors import InputError, missing_extra
 
 
 def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
-    """The photos of an XML file; they lie in `photos`, or in a folder images beside the file, or beside it."""
+    """Read the photos of an XML file; they lie in `photos`, or in a folder images beside the file, or beside it."""
     beside = source.parent / "images"
     folder = photos or (beside if beside.is_dir() else source.parent)
     root = _root(source)
@@ -38,11 +38,11 @@ def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callabl
 
 def _root(source: Path) -> Any:
     try:
-        # The standard library's own parser expands entities without end.
+        # The standard library's parser expands entities without a limit.
         return importlib.import_module("defusedxml.ElementTree").parse(source).getroot()
     except ImportError:
         raise missing_extra("reading CVAT's XML", "convert") from None
-    except Exception as error:  # defusedxml's own kinds are no ParseError
+    except Exception as error:  # defusedxml's errors are not ParseErrors
         raise InputError(f"{source} cannot be read as XML: {error!r}") from None
 
 
@@ -51,7 +51,7 @@ def _annotated(source: Path, image: Any, folder: Path, max_pixels: int) -> Annot
         photo = below(folder, _text(image, "name"))
         extent = size(_text(image, "height"), _text(image, "width"), max_pixels)
         refuse_misfit(photo, extent, max_pixels)
-        # A tag is said of the whole photo.
+        # A tag is about the whole photo.
         drawn = [_region(shape, extent, max_pixels) for shape in image if shape.tag != "tag"]
         return Annotated.of(photo.relative_to(folder).as_posix(), photo, extent, drawn)
 
@@ -70,14 +70,14 @@ def _region(shape: Any, extent: tuple[int, int], max_pixels: int) -> Region | st
 
 
 def _round(shape: Any, extent: tuple[int, int]) -> Runs:
-    """The pixels of a box or an ellipse, which may be turned."""
+    """The pixels of a box or an ellipse, possibly rotated."""
     draw, names = (box, ("xtl", "ytl", "xbr", "ybr")) if shape.tag == "box" else (ellipse, ("cx", "cy", "rx", "ry"))
     first, second, third, fourth = (number(_text(shape, name), name) for name in names)
     return draw(first, second, third, fourth, extent, number(shape.attrib.get("rotation", "0"), "rotation"))
 
 
 def _mask(shape: Any, extent: tuple[int, int], max_pixels: int) -> Runs:
-    """The pixels of run lengths along the rows of a part of the photo."""
+    """The pixels of run lengths along the rows of a rectangle of the photo."""
     left, top = (whole(_text(shape, name), name) for name in ("left", "top"))
     part = size(_text(shape, "height"), _text(shape, "width"), max_pixels)
     runs = [whole(run, "rle") for run in _text(shape, "rle").split(",")]

@@ -1,6 +1,6 @@
-"""Values of a file that somebody else wrote, checked before they are used.
+"""Check values of untrusted annotation files before they are used.
 
-Every function raises `ValueError` where a value is not what it has to be; its message is to follow the file's name.
+Every function raises `ValueError` for an invalid value; the message continues after the file's name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eggseg.errors import InputError, printable
 Kind = TypeVar("Kind")
 
 KINDS: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
-"""What JSON's types are called in messages."""
+"""Names of JSON's types in messages."""
 
 FAR = 1e12
 """The largest coordinate, pixels. Beyond it, arithmetic would lose whole pixels."""
@@ -34,17 +34,17 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def shown(value: Any) -> str:
-    """A value as it fits into a message, however long or deep it is."""
+    """A value, shortened to fit into a message."""
     return printable(reprlib.repr(value))
 
 
 def field(row: Any, name: str, kind: type[Kind]) -> Kind:
-    """The value of that name and type in a JSON object."""
+    """The value of this name and type in a JSON object."""
     return of_kind(entry(row, name), name, kind)
 
 
 def entry(row: Any, name: str) -> Any:
-    """The value of that name in a JSON object."""
+    """The value of this name in a JSON object."""
     if not isinstance(row, dict):
         raise ValueError(f"found {shown(row)}, expected an object with {name}")
     if name not in row:
@@ -59,27 +59,27 @@ def of_kind(value: Any, name: str, kind: type[Kind]) -> Kind:
 
 
 def number(value: Any, name: str) -> float:
-    """A finite number, or the text of one, as the attributes of XML are."""
+    """A finite number, from a number or a text (XML attributes are texts)."""
     try:
-        # True and False are numbers to Python alone.
-        found = float("nan" if isinstance(value, bool) else value)
+        # Python takes True and False for numbers; JSON does not.
+        result = float("nan" if isinstance(value, bool) else value)
     except (TypeError, ValueError, OverflowError):
-        found = float("nan")
-    if not abs(found) <= FAR:
+        result = float("nan")
+    if not abs(result) <= FAR:
         raise ValueError(f"{name} is {shown(value)}, expected a number, {FAR:g} at most")
-    return found
+    return result
 
 
 def whole(value: Any, name: str) -> int:
     """A whole number, which some programs write as 7.0."""
-    found = number(value, name)
-    if not found.is_integer():
+    result = number(value, name)
+    if not result.is_integer():
         raise ValueError(f"{name} is {shown(value)}, expected a whole number")
-    return int(found)
+    return int(result)
 
 
 def identity(value: Any, name: str) -> str:
-    """What a row is known by: 7 and "7" are one."""
+    """The id of a row as text: 7 and "7" are the same."""
     if isinstance(value, str):
         return value.strip()
     return str(value if type(value) is int else whole(value, name))
@@ -94,7 +94,7 @@ def size(height: Any, width: Any, max_pixels: int) -> tuple[int, int]:
 
 
 def outline(values: list[Any], name: str) -> np.ndarray:
-    """Coordinates x, y, x, y, ... as points, (n,) complex."""
+    """Convert coordinates x, y, x, y, ... to points, (n,) complex."""
     if len(values) % 2:
         raise ValueError(f"{name} has {len(values)} coordinates, expected an even number: x, y, x, y, ...")
     coordinates = np.array([number(value, name) for value in values])
@@ -102,7 +102,7 @@ def outline(values: list[Any], name: str) -> np.ndarray:
 
 
 def points(values: list[Any], name: str) -> np.ndarray:
-    """Points [[x, y], ...], (n,) complex."""
+    """Convert points [[x, y], ...] to (n,) complex."""
     for value in values:
         if not isinstance(value, list) or len(value) != 2:
             raise ValueError(f"{name} has {shown(value)}, expected [x, y]")

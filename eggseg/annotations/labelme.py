@@ -1,4 +1,4 @@
-"""LabelMe, and X-AnyLabeling, which writes the same with more kinds of shapes: a JSON file for each photo."""
+"""LabelMe, and X-AnyLabeling, which has more kinds of shapes: a JSON file for each photo."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from eggseg.files import read_json
 from eggseg.pictures.pillow import PictureError, opened
 
 OUTLINES = ("polygon", "rotation", "oriented_rectangle", "quadrilateral")
-"""Kinds of shapes whose points are corners, one after the other."""
+"""Kinds of shapes whose points are the corners of an outline."""
 
 FEWEST = {**dict.fromkeys(OUTLINES, 3), "rectangle": 2, "circle": 2, "mask": 1}
-"""How many points each kind of shape that has an area needs."""
+"""Minimum number of points, for each kind of shape with an area."""
 
 
 def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
-    """The photos of all JSON files below a folder; each lies in `photos`, or where its file says."""
+    """Read the photos of all JSON files below a folder; each lies in `photos`, or where its file says."""
     for path in listed(source):
         yield functools.partial(_annotated, path, source, photos, max_pixels)
 
 
 def listed(source: Path) -> list[Path]:
-    """All JSON files below a folder, sorted. Hidden files are passed over; links to folders are followed, once each."""
-    found, seen = [], set[str]()
+    """All JSON files below a folder, sorted. Hidden files are skipped; links to folders are followed once."""
+    files, seen = [], set[str]()
     for root, folders, names in os.walk(source, followlinks=True):
         place = os.path.realpath(root)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and place not in seen)
         if place not in seen:
-            found += [Path(root, name) for name in names if name.lower().endswith(".json") and name[0] != "."]
+            files += [Path(root, name) for name in names if name.lower().endswith(".json") and name[0] != "."]
         seen.add(place)
-    return sorted(found)
+    return sorted(files)
 
 
 def _annotated(path: Path, source: Path, photos: Path | None, max_pixels: int) -> Annotated:
@@ -54,25 +54,26 @@ def _annotated(path: Path, source: Path, photos: Path | None, max_pixels: int) -
 
 
 def _photo(path: Path, image_path: str, source: Path, photos: Path | None) -> tuple[Path, str]:
-    """The photo of a JSON file, and what it is called: its path below `photos`, or below `source`.
+    """The photo of a JSON file, and its name: its path below `photos`, or below `source`.
 
-    `image_path` starts from the JSON file. Where it does not lead into `photos`, the photos were moved: then it is the
-    photo there whose path ends in as many of the same folders as possible, at least those that the JSON file lies in.
+    `image_path` is relative to the JSON file. If it does not lead into `photos`, the photos were moved. Then the photo
+    is the file in `photos` whose path shares the most trailing folders with `image_path`. If the photo lay in the
+    folders of the JSON file, these must be among the shared ones.
     """
     if "\0" in image_path:
         raise ValueError(f"imagePath is {shown(image_path)}, expected the name of a photo")
-    there = path.parent / image_path
-    there = there if is_file(there) else path.parent / slashed(image_path)
-    place = Path(os.path.abspath(there))
+    photo = path.parent / image_path
+    photo = photo if is_file(photo) else path.parent / slashed(image_path)
+    place = Path(os.path.abspath(photo))
     folder = photos or source
     if place.is_relative_to(os.path.abspath(folder)):
-        return there, os.path.relpath(place, folder)
+        return photo, os.path.relpath(place, folder)
     folders = path.parent.relative_to(source).parts
     parts = [part for part in Path(os.path.relpath(place, source)).parts if part != os.pardir]
     is_mirrored = bool(folders) and tuple(parts[:-1][-len(folders) :]) == folders
     fewest = len(folders) + 1 if is_mirrored else 1
     if photos is None:
-        return there, str(PurePosixPath(*(parts[-fewest:] if is_mirrored else parts)))
+        return photo, str(PurePosixPath(*(parts[-fewest:] if is_mirrored else parts)))
     names = [str(PurePosixPath(*parts[i:])) for i in range(len(parts) - fewest + 1)] or [image_path]
     name = next((name for name in names if is_file(photos / name)), names[-1])
     return below(photos, name), name
@@ -96,7 +97,7 @@ def _pixels(kind: str, corners: np.ndarray, extent: tuple[int, int]) -> Runs:
     if kind in OUTLINES:
         return outlined([corners], extent)
     if kind == "rectangle" and len(corners) == 4:
-        # Around their middle, in whatever order they are given.
+        # Sorted by their angle around the middle: the file may have them in any order.
         return outlined([corners[np.argsort(np.angle(corners - corners.mean()))]], extent)
     if len(corners) != 2:
         raise ValueError(f"a {kind} has {len(corners)} points, expected 2{' or 4' * (kind == 'rectangle')}")
@@ -108,7 +109,7 @@ def _pixels(kind: str, corners: np.ndarray, extent: tuple[int, int]) -> Runs:
 
 
 def _part(mask: str, max_pixels: int) -> np.ndarray:
-    """A mask as it stands in the JSON, a picture of one channel, to (h, w) bool."""
+    """Decode a mask from the JSON, a picture of one channel in base64, to (h, w) bool."""
     try:
         with opened(io.BytesIO(base64.b64decode(mask)), max_pixels) as picture:
             part = np.asarray(picture) > 0

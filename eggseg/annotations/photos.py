@@ -1,4 +1,4 @@
-"""The photo that an annotation is about: where it lies, and whether the two fit."""
+"""Find the photo of an annotation, and check that both fit."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from eggseg.pictures.pillow import PictureError, decode, fault, opened
 
 
 def below(folder: Path, name: str) -> Path:
-    """The file of that name in a folder, with backslashes or without; `InputError` where the name leads out of it."""
-    found = _inside(folder, name)
-    return found if is_file(found) else _inside(folder, slashed(name))
+    """The file `name` in a folder, with either kind of slashes; `InputError` if the name leads out of the folder."""
+    path = _inside(folder, name)
+    return path if is_file(path) else _inside(folder, slashed(name))
 
 
 def slashed(name: str) -> str:
-    """A path with forward slashes, as it was written on whatever system."""
+    """A path with forward slashes, whatever system wrote it."""
     return name.replace("\\", "/")
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; the system takes some names, such as those that are too long, for an error."""
+    """Whether a file exists; False also if the system refuses the name, for example because it is too long."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -29,7 +29,7 @@ def is_file(path: Path) -> bool:
 
 
 def refuse_misfit(photo: Path, size: tuple[int, int], max_pixels: int) -> None:
-    """`InputError` unless a photo is there and its header, or the upright photo, has that (height, width)."""
+    """`InputError` unless a photo exists and `size` is the (height, width) of its header or of the upright photo."""
     if not is_file(photo):
         raise InputError(f"{printable(photo)} is not there: --images says where the photos lie")
     try:
@@ -46,7 +46,7 @@ def refuse_misfit(photo: Path, size: tuple[int, int], max_pixels: int) -> None:
 
 def _inside(folder: Path, name: str) -> Path:
     if "\0" in name:
-        raise InputError(f"{printable(name)} is no name of a file")
+        raise InputError(f"{printable(name)} is not a valid file name")
     root, path = os.path.abspath(folder), os.path.abspath(folder / name)
     if not Path(path).is_relative_to(root):
         raise InputError(f"{printable(name)} leads out of {printable(folder)}")

@@ -1,4 +1,4 @@
-"""Labelled regions of a photo, and the mask that they make together."""
+"""Labelled regions of a photo, and the mask that they form."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from eggseg.data.classes import VOID, ClassTable
 from eggseg.errors import InputError, missing_extra, printable
 
 UNKNOWN = "void"
-"""The label of a region that nobody knows: it is left out of loss and metrics."""
+"""The label of an unknown region: loss and metrics ignore it."""
 
 LONGEST = 4_000_000
-"""The longest outline, pixels: pycocotools takes about 100 bytes for each."""
+"""The longest outline, pixels: pycocotools needs about 100 bytes per pixel."""
 
 Runs = dict[str, Any]
-"""The pixels of a region as pycocotools packs them: a few bytes where an array would take one for each pixel."""
+"""The pixels of a region as packed by pycocotools: a few bytes instead of one byte per pixel of an array."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-    """A part of a photo and what it is."""
+    """A part of a photo and its label."""
 
     label: str
     runs: Runs
     level: int = 0
-    """Regions of a higher level lie above others."""
+    """Regions of a higher level cover the others."""
 
     @property
     def area(self) -> int:
@@ -46,7 +46,7 @@ class Region:
 
 @dataclasses.dataclass(frozen=True)
 class Annotated:
-    """A photo and the regions that somebody drew in it."""
+    """A photo and the regions drawn in it."""
 
     name: str
     """Its path below the folder of photos, with forward slashes."""
@@ -55,11 +55,11 @@ class Annotated:
     """(height, width)."""
     regions: tuple[Region, ...]
     skipped: tuple[str, ...] = ()
-    """What else was drawn, by kind: shapes that have no area."""
+    """The kinds of the other shapes, which have no area."""
 
     @classmethod
     def of(cls, name: str, photo: Path, size: tuple[int, int], drawn: Iterable[Region | str]) -> Annotated:
-        """From all shapes of a photo: regions, and the kinds of those that are none."""
+        """From all shapes of a photo: regions, and the kinds of shapes without area."""
         regions, skipped = [], []
         for shape in drawn:
             if isinstance(shape, str):
@@ -71,9 +71,9 @@ class Annotated:
         return cls(name, photo, size, tuple(regions), tuple(skipped))
 
     def ids(self, classes: ClassTable, rename: Mapping[str, str]) -> np.ndarray:
-        """Class ids, (h, w) uint8: small regions above large ones of their level, as an egg lies in its pan.
+        """Class ids, (h, w) uint8: within a level, small regions cover large ones, as an egg lies in its pan.
 
-        `rename` takes labels to names of classes, or to "void". `InputError` where a label is neither.
+        `rename` maps labels to class names or to "void". `InputError` for any other label.
         """
         ids = np.zeros(self.size, np.uint8)
         for region in sorted(self.regions, key=lambda region: (region.level, -region.area)):
@@ -81,19 +81,19 @@ class Annotated:
             if name != UNKNOWN and name not in classes.names:
                 known, label = ", ".join((*classes.names, UNKNOWN)), printable(name)
                 raise InputError(
-                    f"{printable(self.name)} has a {name!r}, expected {known}: --rename {label}=NAME says what it is"
+                    f"{printable(self.name)} has the label {name!r}, expected {known}: --rename {label}=NAME changes it"
                 )
             ids[region.pixels] = VOID if name == UNKNOWN else classes.names.index(name)
         return ids
 
 
 Reader = Callable[[Path, Path | None, int], Iterator[Callable[[], Annotated]]]
-"""Of a source, the folder of its photos or None, and the most pixels of a photo: a function for each photo, that reads
-its annotation. Either raises `InputError`, so that one faulty photo does not hide the faults of the next."""
+"""Takes a source, the folder of its photos or None, and the maximum pixels of a photo; yields a function per photo that
+reads its annotation. Both raise `InputError`, so one faulty photo does not hide the faults of the next."""
 
 
 def outlined(rings: Sequence[np.ndarray], size: tuple[int, int]) -> Runs:
-    """The pixels inside of at least one outline, each (n,) complex, in a photo of (height, width)."""
+    """The pixels inside at least one outline, each (n,) complex, in a photo of (height, width)."""
     near = [ring for ring in (_near(ring, size) for ring in rings) if len(ring) >= 3]
     for ring in near:
         step = np.diff(ring, append=ring[:1])
@@ -107,20 +107,20 @@ def outlined(rings: Sequence[np.ndarray], size: tuple[int, int]) -> Runs:
 
 
 def box(left: float, top: float, right: float, bottom: float, size: tuple[int, int], turn: float = 0) -> Runs:
-    """The pixels of a rectangle, turned about its middle by so many degrees."""
+    """The pixels of a rectangle, rotated about its middle by `turn` degrees."""
     corners = np.array([complex(left, top), complex(right, top), complex(right, bottom), complex(left, bottom)])
     return outlined([_turned(corners, corners.mean(), turn)], size)
 
 
 def ellipse(x: float, y: float, across: float, down: float, size: tuple[int, int], turn: float = 0) -> Runs:
-    """The pixels of an ellipse about (x, y) with two half axes, turned by so many degrees."""
+    """The pixels of an ellipse around (x, y) with half axes `across` and `down`, rotated by `turn` degrees."""
     angle = np.linspace(0, 2 * np.pi, 181)[:-1]
     middle = complex(x, y)
     return outlined([_turned(middle + across * np.cos(angle) + 1j * down * np.sin(angle), middle, turn)], size)
 
 
 def counted(counts: Sequence[int], size: tuple[int, int]) -> Runs:
-    """The pixels of run lengths down the columns, the first of what is outside."""
+    """The pixels of run lengths down the columns; the first run is outside the region."""
     refuse_incomplete(counts, size)
     return coco_api().frPyObjects({"size": list(size), "counts": list(counts)}, *size)
 
@@ -131,7 +131,7 @@ def covered(pixels: np.ndarray) -> Runs:
 
 
 def placed(part: np.ndarray, left: int, top: int, size: tuple[int, int]) -> Runs:
-    """The pixels of a part of a photo, (h, w) bool, that begins there; what lies outside of the photo is cut off."""
+    """The pixels of `part`, (h, w) bool, placed at (left, top) of a photo; pixels outside of the photo are cut off."""
     pixels = np.zeros(size, bool)
     y, bottom = (min(max(edge, 0), size[0]) for edge in (top, top + part.shape[0]))
     x, right = (min(max(edge, 0), size[1]) for edge in (left, left + part.shape[1]))
@@ -140,23 +140,23 @@ def placed(part: np.ndarray, left: int, top: int, size: tuple[int, int]) -> Runs
 
 
 def refuse_incomplete(counts: Sequence[int], size: tuple[int, int]) -> None:
-    """`ValueError` unless run lengths fill a picture of (height, width): decoders leave the rest to chance."""
+    """`ValueError` unless run lengths fill a picture of (height, width): decoders leave missing pixels undefined."""
     height, width = size
     if min(counts, default=0) < 0 or sum(counts) != height * width:
         raise ValueError(f"run lengths of {sum(counts)} pixels, expected {height * width} and none below 0")
 
 
 def _near(ring: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An outline, cut off where it leaves the photo by more than the photo's own size: what lies in it stays."""
+    """Clip an outline to the photo and a margin of the photo's size: its part inside the photo is unchanged."""
     height, width = size
     for limit in (2 * width, 2 * height, width, height):
-        # On the right; a quarter turn brings the next side there, and four of them the outline to where it was.
+        # Clip on the right, then rotate the next side there by a quarter turn; four turns restore the outline.
         ring = _cut(ring, limit) * -1j
     return ring
 
 
 def _cut(ring: np.ndarray, limit: float) -> np.ndarray:
-    """The part of an outline, (n,) complex, that lies left of a vertical line."""
+    """The part of an outline, (n,) complex, left of the vertical line x = `limit`."""
     onward = np.roll(ring, -1)
     inside, crosses = ring.real <= limit, (ring.real <= limit) != (onward.real <= limit)
     step = np.where(crosses, onward - ring, 1)
@@ -165,12 +165,12 @@ def _cut(ring: np.ndarray, limit: float) -> np.ndarray:
 
 
 def _turned(points: np.ndarray, middle: complex, turn: float) -> np.ndarray:
-    """Points, (n,) complex, turned about another by so many degrees."""
+    """Rotate points, (n,) complex, about `middle` by `turn` degrees."""
     return (points - middle) * np.exp(1j * np.radians(turn)) + middle
 
 
 def coco_api() -> ModuleType:
-    """pycocotools.mask; `InputError` where the extra is not installed."""
+    """The module pycocotools.mask; `InputError` if the extra is not installed."""
     try:
         return importlib.import_module("pycocotools.mask")
     except ImportError:

@@ -16,18 +16,18 @@ from eggseg.errors import InputError, printable
 from eggseg.pictures.pillow import PictureError, fault, listed, opened, rgb
 
 BORDER = (224, 224, 192)
-"""The colour of pixels that nobody labelled, index 255 of VOC's palette."""
+"""The colour of unlabelled pixels, index 255 of VOC's palette."""
 
 
 def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
-    """The photos of a folder that have a mask of the same path and stem; what a colour means is in labelmap.txt."""
+    """Read the photos that have a mask with the same path and stem; labelmap.txt names the classes of the colours."""
     names = _names(source / "labelmap.txt")
     folder, masks = photos or source / "JPEGImages", source / "SegmentationClass"
-    found = collections.defaultdict(list)
+    photos_of = collections.defaultdict(list)
     for path in listed(folder):
-        found[path.relative_to(folder).with_suffix("")].append(path)
+        photos_of[path.relative_to(folder).with_suffix("")].append(path)
     for mask in listed(masks):
-        candidates = found[mask.relative_to(masks).with_suffix("")]
+        candidates = photos_of[mask.relative_to(masks).with_suffix("")]
         yield functools.partial(_annotated, mask, candidates, folder, names, max_pixels)
 
 
@@ -35,8 +35,8 @@ def _annotated(
     mask: Path, candidates: Sequence[Path], folder: Path, names: Mapping[int, str], max_pixels: int
 ) -> Annotated:
     if len(candidates) != 1:
-        those = " and ".join(printable(path) for path in candidates) or f"no photo in {printable(folder)}"
-        raise InputError(f"{printable(mask)} has {those}, expected one photo of the same path and stem")
+        matches = " and ".join(printable(path) for path in candidates) or f"no photo in {printable(folder)}"
+        raise InputError(f"{printable(mask)} has {matches}, expected one photo of the same path and stem")
     photo = candidates[0]
     try:
         with opened(mask, max_pixels) as picture:
@@ -55,13 +55,13 @@ def _annotated(
 
 
 def _names(path: Path) -> dict[int, str]:
-    """What each colour means, by the lines `name:r,g,b:parts:actions` of a file."""
+    """The class name of each colour code, from the lines `name:r,g,b:parts:actions` of a file."""
     try:
         text = path.read_text("utf-8-sig")
     except OSError:
         raise InputError(f"{path} is not there: expected a line `name:red,green,blue::` for each class") from None
     except ValueError as error:
-        raise InputError(f"{path} is no text in UTF-8: {error}") from None
+        raise InputError(f"{path} is not UTF-8 text: {error}") from None
     names = {_code(BORDER): UNKNOWN}
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
@@ -73,7 +73,7 @@ def _names(path: Path) -> dict[int, str]:
         except (ValueError, OverflowError):
             raise InputError(f"{path} has the line {line!r}, expected `name:red,green,blue::`, 0 to 255") from None
         if names.setdefault(code, name) != name and code != _code(BORDER):
-            raise InputError(f"{path} has one colour for {names[code]!r} and {name!r}")
+            raise InputError(f"{path} has the same colour for {names[code]!r} and {name!r}")
         names[code] = name
     return names
 

@@ -1,6 +1,6 @@
-"""Randomness for training: drawn once a pair, applied to photo and mask alike.
+"""Augmentation for training: drawn once per pair, applied to photo and mask alike.
 
-Every draw is a function of its seed alone, so a photo's augmentation in any epoch can be made again.
+A draw depends on its seed alone, so the augmentation of any photo in any epoch can be reproduced.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from eggseg.data.classes import VOID
 
 
 class Draw(NamedTuple):
-    """What one pair undergoes."""
+    """The augmentation of one pair."""
 
     transform: tf.Tensor
-    """(8,) float32: where each output pixel comes from, as `ImageProjectiveTransform` takes it."""
+    """(8,) float32: output to input coordinates, in the order of `ImageProjectiveTransform`."""
     gain: tf.Tensor
     """(3,) float32: factor of each colour channel."""
     gamma: tf.Tensor
     """() float32: exponent of brightness."""
     saturation: tf.Tensor
-    """() float32: 0 is grey, 1 as it was."""
+    """() float32: 0 is grey, 1 changes nothing."""
     noise: tf.Tensor
-    """() float32: standard deviation of the grain, the same in all channels, grey levels."""
+    """() float32: standard deviation, grey levels; all channels get the same noise."""
     seed: tf.Tensor
-    """(2,) int32: for the noise itself."""
+    """(2,) int32: seed of the noise."""
 
 
 def draw(seed: tf.Tensor, size: int, strength: float = 1.0) -> Draw:
-    """Draw for a square of `size` pixels from `seed`, (2,) int32; a `strength` of 0 leaves it as it is.
+    """Draw the augmentation of a square of `size` pixels from `seed`, (2,) int32; `strength` 0 changes nothing.
 
     At full strength: both flips, rotation by up to 45 degrees, scale 0.75 to 2, shift by up to a quarter of the side,
-    brightness, contrast of the channels against each other (the light's colour), saturation and noise.
+    brightness, gain of each channel (the colour of the light), saturation and noise.
     """
-    unit = tf.random.stateless_uniform((12,), seed, -1, 1)  # each in -1..1, 0 changes nothing
+    unit = tf.random.stateless_uniform((12,), seed, -1, 1)  # each in -1..1; 0 changes nothing
     flip = tf.where((tf.constant(strength) > 0) & (unit[:2] > 0), -1.0, 1.0)
     unit = unit * strength
     angle = unit[2] * math.pi / 4
     scale = tf.exp(tf.where(unit[3] > 0, unit[3] * math.log(2), unit[3] * -math.log(0.75)))
     shift = unit[4:6] * size / 4
     middle = (size - 1) / 2
-    # Output (x, y) comes from input m @ ((x, y) - middle - shift) + middle, m the inverse of flip, scale and rotation.
+    # Output (x, y) reads input m @ ((x, y) - middle - shift) + middle; m is the inverse of flip, scale and rotation.
     cos, sin = tf.cos(angle) / scale, tf.sin(angle) / scale
     m = tf.reshape(tf.stack([cos * flip[0], sin * flip[0], -sin * flip[1], cos * flip[1]]), (2, 2))
     offset = middle - tf.linalg.matvec(m, middle + shift)
@@ -59,18 +59,18 @@ def draw(seed: tf.Tensor, size: int, strength: float = 1.0) -> Draw:
 
 
 def apply_to_image(draw: Draw, image: tf.Tensor) -> tf.Tensor:
-    """Augment (size, size, 3) uint8 to float32 in 0..255; what lies outside is black."""
-    # 256 levels are fewer than a photo's pixels: a table spares most of the powers.
+    """Augment (size, size, 3) uint8 to float32 in 0..255; pixels from outside the square are black."""
+    # A lookup table: 256 powers instead of one per pixel and channel.
     curve = 255 * tf.pow(tf.linspace(0.0, 1.0, 256), draw.gamma)
     light = _transform(draw, tf.gather(curve, tf.cast(image, tf.int32)), "BILINEAR", 0.0)
-    # One product for gain and saturation: each channel's own light, and what it gives to the grey of all three.
+    # One matrix scales the channels by `gain`, then blends each with the mean of all three by `saturation`.
     mix = draw.gain[:, None] * (draw.saturation * tf.eye(3) + (1 - draw.saturation) / 3)
     grain = draw.noise * tf.random.stateless_normal((*image.shape[:2], 1), draw.seed)
     return tf.clip_by_value(tf.matmul(light, mix) + grain, 0, 255)
 
 
 def apply_to_ids(draw: Draw, ids: tf.Tensor) -> tf.Tensor:
-    """Augment (size, size) class ids, uint8; what lies outside is VOID."""
+    """Augment (size, size) class ids, uint8; pixels from outside the square are VOID."""
     return _transform(draw, ids[..., None], "NEAREST", VOID)[..., 0]
 
 

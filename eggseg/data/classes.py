@@ -1,4 +1,4 @@
-"""The class table: what a mask value means, and back.
+"""The class table: mask values to class ids and back.
 
 Everything that depends on the number, order, values or colours of the classes is derived from one `ClassTable`.
 """
@@ -16,14 +16,14 @@ from eggseg.errors import InputError, printable
 from eggseg.files import read_json
 
 VOID = 255
-"""Class id of a pixel nobody knows: it takes part in no loss and in no metric."""
+"""Class id of an unknown pixel: losses and metrics ignore it."""
 
 TOLERANCE = 32
-"""Largest distance between a mask value and its class, in grey levels; lossy masks were at most 16 off."""
+"""Largest distance between a mask value and its class, in grey levels; the largest error seen in lossy masks is 16."""
 
 Color = tuple[int, int, int]
 
-# Okabe and Ito's colours: told apart by colour-blind eyes, and the first two rare in kitchens.
+# Okabe and Ito's colours: colour-blind people can tell them apart, and the first two are rare in kitchens.
 PALETTE: tuple[Color, ...] = (
     *((0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115)),
     *((240, 228, 66), (213, 94, 0), (204, 121, 167), (0, 114, 178)),
@@ -32,7 +32,7 @@ PALETTE: tuple[Color, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Class:
-    """One class: its name, its grey value or its colour in a mask file, and the colour that it is shown in."""
+    """One class: its name, its value in mask files (grey or colour), and its display colour."""
 
     name: str
     value: int | Color
@@ -41,7 +41,7 @@ class Class:
 
 @dataclasses.dataclass(frozen=True)
 class ClassTable:
-    """The classes in the order of their ids; the first is the background."""
+    """The classes in order of their ids; the first is the background."""
 
     classes: tuple[Class, ...]
     tolerance: int = TOLERANCE
@@ -55,9 +55,9 @@ class ClassTable:
         if any(name != printable(name) for name in self.names):
             raise ValueError(f"class names have no control characters: {', '.join(map(printable, self.names))}")
         if len({isinstance(value, int) for value in values}) > 1:
-            raise ValueError(f"mask values are all grey values or all colours: {values}")
+            raise ValueError(f"mask values must be all grey values or all colours: {values}")
         if not all(0 <= part <= 255 for value in (*values, *(c.color for c in self.classes)) for part in _parts(value)):
-            raise ValueError(f"mask values and colours lie in 0..255: {values}")
+            raise ValueError(f"mask values and colours must lie in 0..255: {values}")
         if len(set(values)) < len(values):
             raise ValueError(f"mask values must differ: {values}")
 
@@ -74,7 +74,7 @@ class ClassTable:
 
     @property
     def is_colored(self) -> bool:
-        """Whether masks tell classes by colour, not by grey value."""
+        """Whether masks encode classes as colours, not as grey values."""
         return not isinstance(self.values[0], int)
 
     @property
@@ -89,14 +89,14 @@ class ClassTable:
 
     @functools.cached_property
     def reach(self) -> int:
-        """How far a value may lie from its class: the tolerance, or less where that would be half way to another."""
+        """Largest distance of a value from its class: the tolerance, but less than half way to another class."""
         values = self.value_of_id.astype(int)
         apart = np.abs(values[:, None] - values).max(-1)
         return min(self.tolerance, (int(apart[apart > 0].min()) - 1) // 2)
 
     @functools.cached_property
     def _nearest(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each code the nearest class id, and the largest difference of a channel to it, uint8 both."""
+        """The nearest class id of each code, and the largest channel difference to it, both uint8."""
         away = np.abs(np.arange(256) - self.value_of_id[..., None].astype(int)).astype(np.uint8)
         ids, least = np.zeros((256,) * away.shape[1], np.uint8), np.full((256,) * away.shape[1], 255, np.uint8)
         for i, channels in enumerate(away):
@@ -107,32 +107,32 @@ class ClassTable:
 
     @functools.cached_property
     def id_of_code(self) -> np.ndarray:
-        """Class id of each code, (256,) or (2**24,) uint8: the nearest class, VOID beyond the reach."""
+        """Class id of each code, (256,) or (2**24,) uint8: the nearest class, or VOID beyond `reach`."""
         ids, distance = self._nearest
         return np.where(distance <= self.reach, ids, np.uint8(VOID))
 
     @property
     def distance_of_code(self) -> np.ndarray:
-        """How far each code lies from the nearest class, (256,) or (2**24,) uint8, grey levels."""
+        """Distance of each code from the nearest class, (256,) or (2**24,) uint8, grey levels."""
         return self._nearest[1]
 
     def snap(self, codes: np.ndarray) -> np.ndarray:
-        """Codes, any shape, integers, to class ids, uint8, with VOID where no class is near.
+        """Convert codes, integers of any shape, to class ids, uint8; VOID where no class is near.
 
-        The code of a pixel of a mask is its grey value or, where classes have colours, its 0xRRGGBB.
+        The code of a mask pixel is its grey value or, if masks are colored, its 0xRRGGBB.
         """
         return self.id_of_code[codes]
 
     def paint(self, ids: np.ndarray) -> np.ndarray:
-        """Class ids, (h, w) uint8, to a mask, (h, w) or (h, w, 3) uint8. VOID is no class: `IndexError`."""
+        """Convert class ids, (h, w) uint8, to a mask, (h, w) or (h, w, 3) uint8. VOID raises `IndexError`."""
         painted = self.value_of_id[ids]
         return painted if self.is_colored else painted[..., 0]
 
     def paint_with_void(self, ids: np.ndarray) -> np.ndarray:
-        """As `paint`, and VOID to a value that is no class; `InputError` where the classes leave none."""
+        """Like `paint`, with VOID as a value that matches no class; `InputError` if every value matches a class."""
         code = int(self.distance_of_code.argmax())
         if self.distance_of_code[code] <= self.reach:
-            raise InputError(f"{len(self)} classes leave no mask value for pixels that nobody knows")
+            raise InputError(f"{len(self)} classes leave no mask value for unknown pixels")
         void = [code >> 16, code >> 8 & 255, code & 255] if self.is_colored else [code]
         unknown = ids == VOID
         painted = self.value_of_id[np.where(unknown, 0, ids)]
@@ -147,20 +147,20 @@ class ClassTable:
 
     @classmethod
     def from_json(cls, rows: Any) -> ClassTable:
-        """A table from JSON: a list of {"name": ..., "value": ...}, each with a "color" or without.
+        """A table from JSON: a list of {"name": ..., "value": ..., "color": ...}; "color" is optional.
 
-        The value is a grey value, or [red, green, blue]. Without a display colour it is the value's, or one of
-        `PALETTE`. `InputError` where that does not hold.
+        "value" is a grey value, or [red, green, blue]. The default of "color" is the value if that is a colour, else
+        a colour of `PALETTE`. `InputError` if the JSON is no class table.
         """
         try:
             return cls(tuple(_class(row, i) for i, row in enumerate(rows)))
         except (KeyError, TypeError, ValueError) as error:
-            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise InputError(f"no class table: {what}; expected {EXAMPLE}") from None
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise InputError(f"not a class table: {reason}; expected {EXAMPLE}") from None
 
     @classmethod
     def read(cls, path: Path) -> ClassTable:
-        """A table from a JSON file; `InputError` where it holds none."""
+        """A table from a JSON file; `InputError` if the file holds none."""
         try:
             return cls.from_json(read_json(path))
         except InputError as error:
@@ -171,7 +171,7 @@ EXAMPLE = '[{"name": "background", "value": 0}, {"name": "egg", "value": 128}, .
 
 
 def code_of_color(colors: np.ndarray) -> np.ndarray:
-    """Colours, (..., 3) uint8, as codes 0xRRGGBB, (...) uint32."""
+    """Convert colours, (..., 3) uint8, to codes 0xRRGGBB, (...) uint32."""
     red, green, blue = np.moveaxis(colors.astype(np.uint32), -1, 0)
     return red << 16 | green << 8 | blue
 

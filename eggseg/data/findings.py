@@ -1,19 +1,19 @@
-"""What is wrong with a data set, told in the same words by `audit`, `train` and `evaluate`.
+"""What is wrong with a data set, in the same words for `audit`, `train` and `evaluate`.
 
-What spoils training need not spoil measuring. Files that cannot be used spoil both, since what is then trained on or
-measured is not the data set that was given. Of masks, training refuses
+Some findings spoil training but not measuring. Unusable files spoil both: without them, the data is not the data set
+that the user named. Training refuses masks if
 
-- a class that none has: the network would never learn it;
-- values that are no class on most pixels of any mask.
+- no mask has one of the classes: the network would never learn it;
+- most pixels of any mask match no class.
 
-Measuring leaves unknown pixels out, and a class that is not there has no figure: neither makes another figure wrong. A
-set of photos without any pan is measured, and so is one with regions that nobody wanted to name. It refuses masks that
-speak another class table than the model:
+Measuring ignores unknown pixels and has no figure for a missing class: neither makes another figure wrong. A data set
+without any pan is measured, and so is one with regions left unknown on purpose. Measuring refuses masks that use a
+different class table than the model:
 
-- a class is missing, and much of what is not background has values that are only near a class, which another value is
-  (1 and 2 beside 0, in masks of 0, 1 and 2 that are taken for 0, 128 and 255);
-- nothing but background is known, and there are unknown values;
-- most masks have values that are no class on most of their pixels.
+- a class is missing, and many pixels outside the background have a value that shares its class with a more common
+  value (1 and 2 share the background with 0, in masks of 0, 1 and 2 that are read as 0, 128 and 255);
+- background is the only known class, and there are unknown values;
+- most pixels of most masks match no class.
 """
 
 from __future__ import annotations
@@ -32,40 +32,40 @@ from eggseg.errors import InputError, printable
 Audit = Literal["refuse", "warn"]
 
 SHOWN = 5
-"""Files that a line names; the audit's own files name all."""
+"""Maximum number of files named in a line; `audit.json` names all."""
 
 MOST_DETAILS = 20
-"""Lines of details below a finding."""
+"""Maximum number of detail lines below a finding."""
 
 MOST_STRAYS = 20
-"""Stray values that are told one by one; a coloured JPEG has thousands."""
+"""Maximum number of stray values with a finding each; a coloured JPEG has thousands."""
 
 SHOWN_VALUES = 8
-"""Values of masks that a line names."""
+"""Maximum number of mask values named in a line."""
 
 MUCH = 0.1
-"""Share of what is not background from which on values that are only near a class speak another class table."""
+"""Share of the pixels outside the background above which values that share a class show another class table."""
 
 CLASS_TABLE = "class table"
-"""The kind of the finding that says which class table fits."""
+"""Kind of the finding that proposes a class table."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something about a data set that a person should know."""
+    """Something about a data set that the user should know."""
 
     kind: str
-    """What it is, in a word or two."""
+    """The kind of finding, in a word or two."""
     message: str
-    """The finding, in a sentence without its files."""
+    """One sentence, without the files."""
     files: tuple[str, ...] = ()
-    """The names of the photos that it is about, or of files without a pair."""
+    """Names of the photos concerned, or of files without a pair."""
     details: tuple[str, ...] = ()
-    """What there is to say of each file, where that differs."""
+    """Lines below the message: one for each file, or a class table."""
     spoils: bool = False
-    """Whether a model trained on this would learn something wrong, or nothing."""
+    """Whether a model trained on this data would learn something wrong, or nothing."""
     misleads: bool = False
-    """Whether figures measured on this would be wrong, or not of what was given."""
+    """Whether figures measured on this data would be wrong, or of other data than the user named."""
 
     def __str__(self) -> str:
         if self.details:
@@ -75,89 +75,91 @@ class Finding:
 
 
 def of_pairs(missing: Sequence[str]) -> list[Finding]:
-    """Photos without a mask and masks without a photo, as `pairs.match` tells them."""
-    return _of_lines("pairs", missing, "files without their other half")
+    """Photos without a mask and masks without a photo; `missing` is the second result of `pairs.match`."""
+    return _of_lines("pairs", missing, "files without a pair")
 
 
 def of_faults(faults: Sequence[str]) -> list[Finding]:
     """Files that cannot be read, and masks that do not fit their photos."""
-    return _of_lines("files", faults, "that cannot be used")
+    return _of_lines("files", faults, "files cannot be used")
 
 
 def of_labels(labels: Mapping[str, Labels], classes: ClassTable) -> list[Finding]:
-    """What the values of masks, by the names of their photos, came to."""
-    found: list[Finding] = []
+    """Findings about the values of masks; `labels` has the names of the photos as keys."""
+    findings: list[Finding] = []
     if not labels:
-        return found
-    pixels = [sum(of.class_pixels[i] for of in labels.values()) for i in range(len(classes))]
+        return findings
+    pixels = [sum(mask.class_pixels[i] for mask in labels.values()) for i in range(len(classes))]
     missing = [i for i, count in enumerate(pixels) if not count]
     unknown = {
-        name: sum(of.strays.values()) / sum((*of.strays.values(), *of.class_pixels)) for name, of in labels.items()
+        name: sum(mask.strays.values()) / sum((*mask.strays.values(), *mask.class_pixels))
+        for name, mask in labels.items()
     }
     mostly = tuple(name for name, share in unknown.items() if share > 0.5)
     if missing or mostly:
         values = fitting.held(labels.values())
-        other = bool(missing) and _speak_another_table(values, pixels, any(unknown.values()), classes)
+        other = bool(missing) and _use_another_table(values, pixels, any(unknown.values()), classes)
         most = len(mostly) > len(labels) / 2
         for i in missing:
-            message = f"none has any {classes.names[i]} (value {classes.values[i]})"
-            found.append(Finding("masks", message, spoils=True, misleads=other))
+            message = f"no mask has the class {classes.names[i]} (value {classes.values[i]})"
+            findings.append(Finding("masks", message, spoils=True, misleads=other))
         if mostly:
-            message = f"{len(mostly)} have values that are no class on most of their pixels"
-            found.append(Finding("masks", message, mostly, spoils=True, misleads=most))
-        found.append(_of_values(values, classes, misleads=other or most))
+            message = f"most pixels match no class in {len(mostly)} of {len(labels)} masks"
+            findings.append(Finding("masks", message, mostly, spoils=True, misleads=most))
+        findings.append(_of_values(values, classes, misleads=other or most))
     files: dict[str, list[str]] = collections.defaultdict(list)
-    for name, of in labels.items():
-        for value in of.strays:
+    for name, mask in labels.items():
+        for value in mask.strays:
             files[value].append(name)
     for value, names in sorted(files.items())[:MOST_STRAYS]:
-        found.append(Finding("masks", f"value {value} is no class and is left out of loss and metrics", tuple(names)))
+        message = f"value {value} matches no class; loss and metrics ignore it"
+        findings.append(Finding("masks", message, tuple(names)))
     if len(files) > MOST_STRAYS:
-        found.append(Finding("masks", f"so are {len(files) - MOST_STRAYS} other values"))
-    if rounded := sum(of.rounded for of in labels.values()):
-        distance = max(of.distance for of in labels.values())
-        found.append(
+        findings.append(Finding("masks", f"{len(files) - MOST_STRAYS} other values match no class either"))
+    if rounded := sum(mask.rounded for mask in labels.values()):
+        distance = max(mask.distance for mask in labels.values())
+        findings.append(
             Finding("masks", f"{rounded} pixels rounded to the nearest class, by at most {distance} grey levels")
         )
-    return found
+    return findings
 
 
-def settle(told: Sequence[Finding], grave: Collection[Finding], audit: Audit) -> None:
-    """Say what was found; `InputError` where some of it is grave and nobody said to go on."""
+def settle(findings: Sequence[Finding], grave: Collection[Finding], audit: Audit) -> None:
+    """Print the findings; `InputError` if some are grave and `audit` is "refuse"."""
     if grave and audit == "refuse":
         message = "\n".join(map(str, grave))
-        # On a line of its own below others, which may hold what is to be copied.
+        # On its own line below several: the user may copy a class table from the line above.
         apart = "\n" if "\n" in message else " "
-        raise InputError(f"{message}{apart}(--audit warn goes on, without files that cannot be used)")
-    for finding in told:
+        raise InputError(f"{message}{apart}(--audit warn continues without the files that cannot be used)")
+    for finding in findings:
         print(finding)
 
 
-def _speak_another_table(
+def _use_another_table(
     values: Mapping[str, int], pixels: Sequence[int], some_unknown: bool, classes: ClassTable
 ) -> bool:
-    """Whether masks that lack a class lack it because their values mean something else."""
+    """Whether masks lack a class because their values mean something else."""
     if not any(pixels[1:]) and some_unknown:
         return True
     return fitting.share_a_class(values, classes) > MUCH * (sum(values.values()) - max(values.values()))
 
 
 def _of_values(values: Mapping[str, int], classes: ClassTable, *, misleads: bool) -> Finding:
-    """Which values masks hold, and the class table that makes classes of them."""
+    """The values of the masks, and the class table that fits them."""
     total = sum(values.values())
     shown = _some([f"{value} ({count / total:.2%})" for value, count in values.items()], SHOWN_VALUES)
     message = f"the masks hold the values {', '.join(shown)}"
     rows = fitting.table(values, classes)
     if not rows:
         return Finding(CLASS_TABLE, message, spoils=True, misleads=misleads)
-    how = "one that fits, to be saved as FILE and passed as --classes FILE, once its names are right:"
-    return Finding(CLASS_TABLE, message, details=(how, json.dumps(rows)), spoils=True, misleads=misleads)
+    advice = "this class table fits; correct its names, save it as FILE and pass --classes FILE:"
+    return Finding(CLASS_TABLE, message, details=(advice, json.dumps(rows)), spoils=True, misleads=misleads)
 
 
-def _of_lines(kind: str, lines: Sequence[str], what: str) -> list[Finding]:
-    """A finding that says each line, on its own or below a heading."""
+def _of_lines(kind: str, lines: Sequence[str], heading: str) -> list[Finding]:
+    """One finding for all lines; several lines go below a heading."""
     if len(lines) > 1:
-        return [Finding(kind, f"{len(lines)} {what}", details=tuple(lines), spoils=True, misleads=True)]
+        return [Finding(kind, f"{len(lines)} {heading}", details=tuple(lines), spoils=True, misleads=True)]
     return [Finding(kind, line, spoils=True, misleads=True) for line in lines]
 
 

@@ -1,4 +1,4 @@
-"""A photo and its mask, at the photo's own size."""
+"""A photo and its mask, at the photo's original size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eggseg.pictures.pillow import MAX_PIXELS, PictureError, fault
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-    """A photo with its mask, as they lie on each other."""
+    """A photo and its mask, aligned pixel by pixel."""
 
     image: np.ndarray
     """(h, w, 3) uint8, upright."""
@@ -34,7 +34,7 @@ class Labelled:
 
 
 def read(pair: Pair, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Labelled:
-    """A photo and its mask; `InputError` says what is wrong with each file, in a line, or that their sizes differ."""
+    """Read a photo and its mask; `InputError` has a line for each unusable file, or says that the sizes differ."""
     faults = []
     try:
         image, tag = read_photo(pair.image, max_pixels)
@@ -53,9 +53,9 @@ def read(pair: Pair, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Label
 
 
 def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, int]:
-    """A photo, (h, w, 3) uint8, upright, and its EXIF orientation; `InputError` if it cannot be read.
+    """Read a photo as upright (h, w, 3) uint8, with its EXIF orientation; `InputError` if it cannot be read.
 
-    By the graph where it knows the format, else by Pillow, as everywhere.
+    The TensorFlow graph decodes the formats that it knows, Pillow decodes the others.
     """
     try:
         data = path.read_bytes()
@@ -68,7 +68,7 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, in
         raise InputError(fault(path, error)) from None
 
 
-# As a graph: step by step it takes three times as long.
+# A graph: eager execution takes three times as long.
 @tf.function(input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)])
 def _decode(data: tf.Tensor, max_pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     photo, _, tag = decoding.decode_turned(data, max_pixels=max_pixels)

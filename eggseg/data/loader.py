@@ -12,8 +12,8 @@ from eggseg.data.classes import VOID
 from eggseg.data.squares import Squares
 from eggseg.devices.pipelines import ENDLESS, untuned
 
-_ANOTHER = 1 << 32
-"""What parts the seeds of a photo that comes again: more than there are photos."""
+_REPEAT = 1 << 32
+"""Seed offset between repeats of a photo within an epoch: more than there are photos."""
 
 
 def train_batches(
@@ -26,16 +26,16 @@ def train_batches(
     strength: float,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """Endless batches of augmented ((b, size, size, 3) float32 in 0..255, (b, size, size) uint8 class ids).
+    """Endless batches of augmented photos, (b, size, size, 3) float32 in 0..255, and class ids, (b, size, size) uint8.
 
-    An epoch is `steps` batches. Its order and every augmentation are functions of (seed, epoch, photo), so that a run
-    begun at `first_epoch` sees what an uninterrupted run would have seen.
+    An epoch is `steps` batches. Its order and every augmentation depend on (seed, epoch, photo) alone, so a run that
+    starts at `first_epoch` sees the same batches as an uninterrupted run.
     """
     size = squares.size
 
-    def augmented(index: tf.Tensor, dice: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def augmented(index: tf.Tensor, photo_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, ids = _square(squares, index)
-        draw = augment.draw(dice, size, strength)
+        draw = augment.draw(photo_seed, size, strength)
         return augment.apply_to_image(draw, image), augment.apply_to_ids(draw, ids)
 
     shuffled = order(indices, count=steps * batch_size, seed=seed, first_epoch=first_epoch)
@@ -44,21 +44,22 @@ def train_batches(
 
 
 def order(indices: Sequence[int], *, count: int, seed: int, first_epoch: int) -> tf.data.Dataset:
-    """Endless epochs of `count` photos each: (index, () int64, and a stateless seed of its own, (2,) int64).
+    """Endless epochs of `count` photos each: (index, () int64, and its stateless seed, (2,) int64).
 
-    Of more photos, others are left out each time; fewer come again within an epoch, with another seed.
+    If there are more photos, each epoch leaves out others. If there are fewer, photos repeat within an epoch, each time
+    with another seed.
     """
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        # Shuffle places, not pixels: no buffer to fill.
+        # Shuffle indices, not pixels: there is no buffer to fill.
         places = tf.range(max(count, len(indices)), dtype=tf.int64)
-        dice = tf.stack([tf.constant(seed, tf.int64), number])
-        places = tf.random.experimental.stateless_shuffle(places, dice)[:count]
-        # Of fewer photos, others come once more in each epoch.
+        epoch_seed = tf.stack([tf.constant(seed, tf.int64), number])
+        places = tf.random.experimental.stateless_shuffle(places, epoch_seed)[:count]
+        # If there are fewer photos, each epoch repeats others.
         turn = number * count if len(indices) < count else 0
         index = tf.gather(np.array(indices, np.int64), (places + turn) % len(indices))
-        again = places // len(indices)
-        return tf.data.Dataset.from_tensor_slices((index, _mix(seed, number, index + again * _ANOTHER)))
+        repeat = places // len(indices)
+        return tf.data.Dataset.from_tensor_slices((index, _mix(seed, number, index + repeat * _REPEAT)))
 
     return tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
 
@@ -66,10 +67,10 @@ def order(indices: Sequence[int], *, count: int, seed: int, first_epoch: int) ->
 def plain_batches(
     squares: Squares, indices: Sequence[int], *, batch_size: int, steps: int, weight: float
 ) -> tf.data.Dataset:
-    """One pass over the photos as they are, in order, in `steps` full batches like those of `train_batches`.
+    """One pass over the photos, in order and not augmented, in `steps` full batches shaped as in `train_batches`.
 
-    Blank photos, without a known pixel, fill up the last. So that the mean of a loss over all is the mean over the
-    photos, these come with a `weight`, (b,) float32: how many there are with the blank ones for each.
+    Blank photos, all VOID, fill up the last batches with a sample weight of 0. Real photos have the sample weight
+    `weight`, (b,) float32: (real + blank photos) / real photos. The mean loss is then the mean over the real photos.
     """
 
     def plain(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -92,5 +93,5 @@ def _square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _mix(seed: int, epoch: tf.Tensor, photos: tf.Tensor) -> tf.Tensor:
-    """Stateless seeds, (n, 2) int64, that differ for every (seed, epoch, photo)."""
+    """Stateless seeds, (n, 2) int64, different for every (seed, epoch, photo)."""
     return tf.stack([tf.fill(tf.shape(photos), tf.constant(seed, tf.int64) * 0x9E3779B1 + epoch), photos], axis=1)

@@ -1,4 +1,4 @@
-"""Which mask belongs to which photo: by name, never by position."""
+"""Match masks to photos: by name, never by position."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eggseg.pictures.pillow import SUFFIXES, PictureError, fault, named, opened
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Pair:
-    """A photo and its mask. `name` is what `pillow.name_of` calls the photo below the folder of images."""
+    """A photo and its mask. `name` is `pillow.name_of` of the photo, below the folder of images."""
 
     name: str
     image: Path
@@ -23,21 +23,21 @@ class Pair:
 
 
 def find(data_dir: Path) -> list[Pair]:
-    """The pairs of `match`; `InputError` lists what has no other half."""
+    """The pairs of `match`; `InputError` lists the files without a pair."""
     pairs, missing = match(data_dir)
     if missing:
-        raise InputError(summary(missing, "files without their other half"))
+        raise InputError(summary(missing, "files without a pair"))
     return pairs
 
 
 def match(data_dir: Path) -> tuple[list[Pair], list[str]]:
     """Pair the photos of DATA_DIR/images with the masks of DATA_DIR/masks, sorted by name.
 
-    A mask has its photo's own name (`a.jpg`), or that with `.png` added (`a.jpg.png`), or its stem with another ending
-    (`a.png`) where no other photo has that stem. Where that finds none, upper and lower case are one, as long as it is
-    one photo's name alone (`a.jpg` and `A.PNG`). A mask is one photo's at most. The second list says, a line each,
-    which photos have no mask and which masks no photo. `InputError` where there are no folders or no photos, or where
-    two files have one name.
+    A mask has its photo's name (`a.jpg`), or that name with `.png` added (`a.jpg.png`), or the photo's stem with
+    another ending (`a.png`) if no other photo has that stem. If there is no mask of these names, case is ignored
+    (`a.jpg` and `A.PNG`), as long as only one photo matches. A mask belongs to at most one photo. The second list has
+    a line for each photo without a mask and each mask without a photo. `InputError` if a folder is missing, there are
+    no photos, or two files have one name.
     """
     images, masks = data_dir / "images", data_dir / "masks"
     for folder in (data_dir, images, masks):
@@ -46,28 +46,28 @@ def match(data_dir: Path) -> tuple[list[Pair], list[str]]:
     photos, labels = named(images), named(masks)
     if not photos:
         raise InputError(f"{images} holds no photo: expected files that end in {', '.join(SUFFIXES)}")
-    found = _matched(photos, labels)
-    pairs = [Pair(name, path, labels[found[name]]) for name, path in photos.items() if name in found]
-    lonely = {path: masks / path.relative_to(images) for name, path in photos.items() if name not in found}
+    mask_of = _matched(photos, labels)
+    pairs = [Pair(name, path, labels[mask_of[name]]) for name, path in photos.items() if name in mask_of]
+    lonely = {path: masks / path.relative_to(images) for name, path in photos.items() if name not in mask_of}
     missing = [f"{printable(path)} has no mask: expected {printable(mask)}" for path, mask in lonely.items()]
-    taken = set(found.values())
+    taken = set(mask_of.values())
     missing += [f"{printable(path)} has no photo in {images}" for name, path in labels.items() if name not in taken]
     return pairs, missing
 
 
 def _matched(photos: Collection[str], masks: Collection[str]) -> dict[str, str]:
-    """The names of the masks by those of their photos."""
-    found: dict[str, str] = {}
-    for alike in (str, str.casefold):
-        for of_photo, of_mask in ((str, str), (str, _without_png), (_stem, _stem)):
-            keys = {name: alike(of_photo(name)) for name in photos}
+    """The name of the mask of each photo."""
+    mask_of: dict[str, str] = {}
+    for fold in (str, str.casefold):
+        for photo_key, mask_key in ((str, str), (str, _without_png), (_stem, _stem)):
+            keys = {name: fold(photo_key(name)) for name in photos}
             photos_of = collections.Counter(keys.values())
-            taken = set(found.values())
-            free = {alike(of_mask(name)): name for name in sorted(masks, reverse=True) if name not in taken}
+            taken = set(mask_of.values())
+            free = {fold(mask_key(name)): name for name in sorted(masks, reverse=True) if name not in taken}
             for name, key in keys.items():
-                if name not in found and photos_of[key] == 1 and key in free:
-                    found[name] = free[key]
-    return found
+                if name not in mask_of and photos_of[key] == 1 and key in free:
+                    mask_of[name] = free[key]
+    return mask_of
 
 
 def _stem(name: str) -> str:
@@ -79,21 +79,21 @@ def _without_png(name: str) -> str:
 
 
 def mismatch(pair: Pair, photo: Sequence[int], mask: Sequence[int]) -> str:
-    """What to say of a mask whose (height, width) is not its photo's."""
+    """The error message for a mask whose (height, width) differs from its photo's."""
     mask_name, photo_name = printable(pair.mask), printable(pair.image)
     return f"{mask_name} is {mask[1]}x{mask[0]}, its photo {photo_name} is {photo[1]}x{photo[0]}"
 
 
-def summary(lines: Sequence[str], what: str, most: int = 20) -> str:
-    """A message of one line for a single finding, or of a heading and at most `most` lines."""
+def summary(lines: Sequence[str], heading: str, most: int = 20) -> str:
+    """A message of the only line, or of their number, a heading, and at most `most` lines."""
     if len(lines) == 1:
         return lines[0]
     rest = [f"and {len(lines) - most} more"] if len(lines) > most else []
-    return "\n  ".join([f"{len(lines)} {what}:", *lines[:most], *rest])
+    return "\n  ".join([f"{len(lines)} {heading}:", *lines[:most], *rest])
 
 
 def size(path: Path) -> tuple[int, int]:
-    """(width, height) of a picture as stored, from its header alone; `InputError` if it has none."""
+    """(width, height) of a picture as stored, read from the header alone; `InputError` if it has none."""
     try:
         with opened(path) as picture:
             return picture.size
@@ -102,7 +102,7 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:
-    """SHA-256 over the names and bytes of all pairs, in their order: what exactly a model was trained on."""
+    """SHA-256 over the names and bytes of all pairs, in order: identifies the data that a model was trained on."""
     digest = hashlib.sha256()
     for pair in pairs:
         for path in (pair.image, pair.mask):

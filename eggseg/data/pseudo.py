@@ -1,4 +1,4 @@
-"""Masks that a model made, to be learned from where it was sure of them."""
+"""Pseudo-labels: masks predicted by a model, for training on the pixels where it was confident."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from eggseg.pictures import geometry
 from eggseg.pictures.pillow import PictureError, fault, opened
 
 PREFIX = "pseudo:"
-"""What the names of such photos begin with, so that none is another's."""
+"""Prefix of the names of pseudo-labelled photos, so that none equals the name of another photo."""
 
 
 def find(folder: Path) -> list[Pair]:
-    """The photos of images/ and their masks of masks/; `InputError` where one has no confidence."""
-    found = pairs.find(folder)
-    for pair in found:
+    """The pairs of images/ and masks/ in `folder`; `InputError` if a pair has no confidence file."""
+    found_pairs = pairs.find(folder)
+    for pair in found_pairs:
         if not _confidence(folder, pair).is_file():
             raise InputError(f"{_confidence(folder, pair)} is not there: eggseg.predict --confidence writes it")
-    return [dataclasses.replace(pair, name=PREFIX + pair.name) for pair in found]
+    return [dataclasses.replace(pair, name=PREFIX + pair.name) for pair in found_pairs]
 
 
 def forget_doubtful(squares: Squares, folder: Path, least: float) -> None:
-    """Make VOID, in the squares of such photos, the pixels whose confidence is below `least`, 0 to 1."""
+    """Set pixels of pseudo-labelled squares to VOID if their confidence is below `least`, 0 to 1."""
     for index in squares.held:
         pair = squares.pairs[index]
         if not pair.name.startswith(PREFIX):
@@ -45,19 +45,19 @@ def forget_doubtful(squares: Squares, folder: Path, least: float) -> None:
             raise InputError(fault(path, error)) from None
         width, height = squares.photos[index].size
         if confidence.shape != (height, width):
-            found = f"{confidence.shape[1]}x{confidence.shape[0]}"
-            raise InputError(f"{path} is {found}, its photo {pair.image} is {width}x{height}")
+            size = f"{confidence.shape[1]}x{confidence.shape[0]}"
+            raise InputError(f"{path} is {size}, its photo {pair.image} is {width}x{height}")
         doubtful = geometry.letterbox(confidence[..., None], squares.size, labels=True).numpy()[..., 0] < 255 * least
         squares.at(index)[doubtful, 3] = VOID
 
 
 def without_copies(pairs: Sequence[Pair], parts: Split) -> Split:
-    """The split without such photos as are held out too, whose masks would tell what they are measured by."""
+    """The split without pseudo-labelled copies of validation photos: they would leak validation data into training."""
     made = [i for i in parts.train if pairs[i].name.startswith(PREFIX)]
     held = {digest(pairs[i].image) for i in parts.val} if made else set()
     copies = {i for i in made if digest(pairs[i].image) in held}
     if copies:
-        print(f"{len(copies)} photos of --pseudo are held out: they are left aside")
+        print(f"{len(copies)} photos of --pseudo are copies of validation photos: left out of training")
     return Split(tuple(i for i in parts.train if i not in copies), parts.val)
 
 

@@ -1,7 +1,7 @@
-"""Which photos are trained on and which are measured on.
+"""Split photos into training and validation.
 
-Neighbouring frames of a video are near copies: a random split puts them on both sides and flatters the score. So what
-goes to one side whole is a block of neighbouring frames, or a whole camera session.
+Neighbouring frames of a video are near copies: a random split puts them on both sides and flatters the score. So each
+block of neighbouring frames, or each whole camera session, stays on one side.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from eggseg.errors import InputError
 Method = Literal["blocks", "session", "random"]
 
 BLOCK = 10
-"""Photos in a block of neighbouring frames, where the session has at least twice as many."""
+"""Frames in a block, if the session has at least twice as many."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Photo:
-    """What the split knows of a photo: its name, its (width, height), and the ids of the classes in its mask."""
+    """A photo as the split sees it: its name, its (width, height), and the ids of the classes in its mask."""
 
     name: str
     size: tuple[int, int]
@@ -42,9 +42,9 @@ class Split:
 def sessions(photos: Sequence[Photo]) -> list[str]:
     """Name the camera session of each photo.
 
-    Photos are of one session when they lie in one folder, have one size (either way up), names that differ in their
-    numbers only, and, where that series pads its numbers with zeros, numbers of one width: `00012` and `100012` are
-    two cameras, `_Color_95` and `_Color_1010` are one.
+    Photos are of one session if they have the same folder, the same size (either way up) and names that differ in
+    numbers only. If a series pads its numbers with zeros, the numbers must have the same width, too: `00012` and
+    `100012` are two cameras, `_Color_95` and `_Color_1010` are one.
     """
     series, widths, padded = [], [], set()
     for photo in photos:
@@ -62,7 +62,7 @@ def sessions(photos: Sequence[Photo]) -> list[str]:
 
 
 def frames(photos: Sequence[Photo]) -> dict[str, list[int]]:
-    """The indices of each session's photos, in the order in which they were taken."""
+    """The indices of each session's photos, in the order of their numbers."""
     members = collections.defaultdict(list)
     for i, session in enumerate(sessions(photos)):
         members[session].append(i)
@@ -70,10 +70,10 @@ def frames(photos: Sequence[Photo]) -> dict[str, list[int]]:
 
 
 def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> list[int]:
-    """Deal the photos into `count` folds, (n,) in 0..count-1, of about equal size and alike in classes and sessions."""
+    """Deal the photos into `count` folds, (n,) in 0..count-1, of similar size, classes and sessions."""
     groups = _groups(photos, method)
     rng = np.random.default_rng(seed)
-    # Large groups first: the small ones then even out what they left uneven. The sort is stable, ties stay shuffled.
+    # Large groups first: small ones then even out the folds. The sort is stable, so ties stay shuffled.
     order = sorted(rng.permutation(len(groups)).tolist(), key=lambda i: -len(groups[i]))
     features = [[photo.classes, session] for photo, session in zip(photos, sessions(photos), strict=True)]
     totals: collections.Counter[object] = collections.Counter()
@@ -84,7 +84,7 @@ def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> lis
     for i in order:
         content = collections.Counter(key for p in groups[i] for key in (*features[p][0], features[p][1], "photos"))
 
-        # Where the group is needed most: the fold that holds the least of what is in it.
+        # The best fold has the least of the group's classes, session and photos.
         def load(f: int, content: collections.Counter[object] = content) -> float:
             return sum(n * (held[f][key] + n) / totals[key] for key, n in content.items())
 
@@ -96,9 +96,9 @@ def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> lis
 
 
 def split(photos: Sequence[Photo], method: Method, fraction: float, seed: int) -> Split:
-    """Hold about `fraction` of the photos out for validation, with every class on both sides.
+    """Hold out about `fraction` of the photos for validation, with every class on both sides.
 
-    `InputError` where that cannot be: too few photos, blocks or sessions for it.
+    `InputError` if there are too few photos, blocks or sessions.
     """
     count = max(2, round(1 / fraction))
     fold = folds(photos, method, count, seed)
@@ -108,12 +108,12 @@ def split(photos: Sequence[Photo], method: Method, fraction: float, seed: int) -
             return parts
     raise InputError(
         f"{len(photos)} photos cannot be split by {method} with every class on both sides: "
-        f"expected more labelled photos, or another --split (random splits any two photos of a class)"
+        f"expected more labelled photos, or another --split (random can split any two photos of a class)"
     )
 
 
 def one_fold(photos: Sequence[Photo], method: Method, count: int, held_out: int, seed: int) -> Split:
-    """Hold one fold of `count` out; `InputError` where it or the rest lacks a class."""
+    """Hold out one fold of `count`; `InputError` if this fold or the rest lacks a class."""
     parts = _hold_out(folds(photos, method, count, seed), held_out)
     if not _has_all_classes(photos, parts):
         raise InputError(
@@ -124,9 +124,9 @@ def one_fold(photos: Sequence[Photo], method: Method, count: int, held_out: int,
 
 
 def few(photos: Sequence[Photo], indices: Sequence[int], count: int, seed: int) -> tuple[int, ...]:
-    """`count` of the photos at `indices`, spread over their sessions and frames; `InputError` without a class.
+    """Draw `count` of the photos at `indices`, spread over sessions and frames; `InputError` if a class is missing.
 
-    The photos are cut into as many stretches of neighbours, whose lengths differ by one at most, and one photo of each
+    The photos are cut into `count` stretches of neighbours, whose lengths differ by at most one. One photo of each
     stretch is drawn.
     """
     if count > len(indices):
@@ -139,7 +139,7 @@ def few(photos: Sequence[Photo], indices: Sequence[int], count: int, seed: int) 
     chosen = tuple(sorted(int(rng.choice(stretch)) for stretch in np.array_split(order, count)))
     if not _has_all_classes(photos, Split(tuple(indices), chosen)):
         raise InputError(
-            f"--labelled_photos {count}: those drawn lack a class; expected more of them, or another --seed"
+            f"--labelled_photos {count}: the drawn photos lack a class; expected more photos, or another --seed"
         )
     return chosen
 
@@ -156,7 +156,7 @@ def _has_all_classes(photos: Sequence[Photo], parts: Split) -> bool:
 
 
 def _numbers(photo: Photo) -> list[int]:
-    """The numbers in a photo's name, by which the frames of a session follow each other."""
+    """The numbers in a photo's name: the order of the frames in a session."""
     return [int(n) for n in re.findall(r"\d+", photo.name)]
 
 

@@ -1,7 +1,6 @@
-"""Pairs of files to squares of the network's size.
+"""Pairs of files to squares of the network's input size.
 
-Each pair is decoded once, into a square that holds red, green, blue and class id as uint8. What an epoch then costs is
-augmentation alone.
+Each pair is decoded once, into a square of red, green, blue and class id, uint8. An epoch then costs augmentation only.
 """
 
 from __future__ import annotations
@@ -30,24 +29,24 @@ from eggseg.pictures.geometry import letterbox
 from eggseg.pictures.pillow import MAX_PIXELS
 
 MEMORY_SHARE = 0.5
-"""The share of the free memory that the squares may take before they go to disk."""
+"""Largest share of the free memory for squares in memory; larger data sets go to disk."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Squares:
-    """Pairs at the network's size, and what reading them showed."""
+    """Pairs at the network's input size, and the results of reading them."""
 
     pixels: np.ndarray
     """(n, size, size, 4) uint8: red, green, blue, class id; padding is black and VOID."""
     held: tuple[int, ...]
-    """Which of the photos these are, in order: all, or the share of one of several workers."""
+    """Indices of the photos held here, in order: all, or the share of one worker."""
     pairs: tuple[Pair, ...]
-    """Those that could be read."""
+    """The pairs that could be read."""
     photos: tuple[Photo, ...]
     labels: tuple[Labels, ...]
-    """What the values of each mask came to, at its original size."""
+    """How the values of each mask map to classes, at its original size."""
     faults: tuple[str, ...] = ()
-    """Lines, with the names of their files, that say what is wrong with the others."""
+    """A line for each file that could not be used: its name, and what is wrong."""
 
     @property
     def size(self) -> int:
@@ -55,17 +54,17 @@ class Squares:
         return self.pixels.shape[1]
 
     def at(self, index: int) -> np.ndarray:
-        """The square (size, size, 4) of a photo that is held here."""
+        """The square (size, size, 4) of photo `index`, which must be held here."""
         return self.pixels[bisect.bisect_left(self.held, index)]
 
 
 def read(
     pairs: Sequence[Pair], size: int, classes: ClassTable, cache: Path | None = None, max_pixels: int = MAX_PIXELS
 ) -> Squares:
-    """Decode and letterbox all pairs, with a progress bar, into memory or into a file on the disk that holds `cache`.
+    """Decode and letterbox all pairs, with a progress bar, into memory or into a file on the disk of `cache`.
 
-    The file has no name, so that nothing of it is left when the process ends, however it ends. Files that cannot be
-    read, and masks of other sizes than their photos, are left out and come back as faults.
+    The file has no name, so it vanishes when the process ends, however it ends. Unreadable files, and masks whose size
+    differs from their photo's, are left out and reported in `faults`.
     """
     pixels = _empty((len(pairs), size, size, 4), cache)
     labels: dict[int, Labels] = {}
@@ -76,9 +75,9 @@ def read(
         return masks.turned(mask, tuple(shape), int(tag))[0]
 
     def load(index: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        photo, whole, tag = decoding.decode_turned(tf.io.read_file(name), size, max_pixels)
-        ids = tf.ensure_shape(tf.numpy_function(read_mask, [index, whole, tag], tf.uint8), (None, None))[..., None]
-        return _squared(photo, ids, size), tf.stack([whole, tf.shape(ids, tf.int64)[:2]])
+        photo, photo_size, tag = decoding.decode_turned(tf.io.read_file(name), size, max_pixels)
+        ids = tf.ensure_shape(tf.numpy_function(read_mask, [index, photo_size, tag], tf.uint8), (None, None))[..., None]
+        return _squared(photo, ids, size), tf.stack([photo_size, tf.shape(ids, tf.int64)[:2]])
 
     paths = tf.constant([os.fsencode(pair.image) for pair in pairs], tf.string, (len(pairs),))
     names = tf.data.Dataset.from_tensor_slices(paths).enumerate()
@@ -89,14 +88,14 @@ def read(
         try:
             try:
                 square, sizes = next(loaded)
-                whole, of_mask = sizes.numpy().tolist()
-                if whole != of_mask:
-                    raise InputError(mismatch(pair, whole, of_mask))
+                photo_size, mask_size = sizes.numpy().tolist()
+                if photo_size != mask_size:
+                    raise InputError(mismatch(pair, photo_size, mask_size))
             except tf.errors.OpError:
-                # Neither a damaged file nor a format that the graph does not know comes so far.
-                found = labelled.read(pair, classes, max_pixels)
-                square = _squared(tf.constant(found.image), tf.constant(found.ids[..., None]), size)
-                labels[i], whole = found.labels, found.ids.shape
+                # A damaged file, or a format that the graph does not know: read by Pillow, or reported.
+                arrays = labelled.read(pair, classes, max_pixels)
+                square = _squared(tf.constant(arrays.image), tf.constant(arrays.ids[..., None]), size)
+                labels[i], photo_size = arrays.labels, arrays.ids.shape
         except InputError as error:
             labels.pop(i, None)
             faults += str(error).splitlines()
@@ -104,14 +103,14 @@ def read(
         pixels[len(good)] = square
         good.append(pair)
         present = frozenset(int(c) for c in np.flatnonzero(labels[i].class_pixels))
-        photos.append(Photo(pair.name, (whole[1], whole[0]), present))
-    in_order = tuple(of for _, of in sorted(labels.items()))
-    everything = tuple(range(len(good)))
-    return Squares(pixels[: len(good)], everything, tuple(good), tuple(photos), in_order, tuple(faults))
+        photos.append(Photo(pair.name, (photo_size[1], photo_size[0]), present))
+    in_order = tuple(mask for _, mask in sorted(labels.items()))
+    held = tuple(range(len(good)))
+    return Squares(pixels[: len(good)], held, tuple(good), tuple(photos), in_order, tuple(faults))
 
 
 def _empty(shape: tuple[int, ...], cache: Path | None) -> np.ndarray:
-    """An array of uint8, in memory or in a file without a name on the disk of the folder `cache`."""
+    """An array of uint8, in memory or in a nameless file on the disk of the folder `cache`."""
     if cache is None:
         return np.empty(shape, np.uint8)
     with tempfile.TemporaryFile(dir=cache) as file:
@@ -119,10 +118,10 @@ def _empty(shape: tuple[int, ...], cache: Path | None) -> np.ndarray:
 
 
 def fits_in_memory(pairs: int, size: int) -> bool:
-    """Whether the squares of that many pairs take at most half of the memory that is free."""
+    """Whether the squares of `pairs` pairs take at most half of the free memory."""
     return pairs * size * size * 4 <= MEMORY_SHARE * psutil.virtual_memory().available
 
 
 def _squared(photo: tf.Tensor, ids: tf.Tensor, size: int) -> tf.Tensor:
-    """(h, w, 3) and (h, w, 1) uint8 to (size, size, 4) uint8."""
+    """Photo (h, w, 3) and class ids (h, w, 1), both uint8, to a square (size, size, 4) uint8."""
     return tf.concat([letterbox(photo, size), letterbox(ids, size, labels=True, pad=VOID)], axis=-1)

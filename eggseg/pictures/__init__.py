@@ -1,1 +1,1 @@
-"""Picture files to upright pixels, through Pillow or inside a graph, and into the network's square and back."""
+"""Picture files to upright pixels, by Pillow or in the TensorFlow graph; letterboxing and its inverse."""

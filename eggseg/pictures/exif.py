@@ -1,4 +1,4 @@
-"""`orientation` inside the graph: TensorFlow's decoders return pixels as stored, however the phone was held."""
+"""`orientation` in the TensorFlow graph, whose decoders ignore EXIF and return pixels as stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eggseg.pictures.orientation import (
 
 
 def orientation(data: tf.Tensor) -> tf.Tensor:
-    """EXIF orientation of the bytes of a JPEG, () string to () int32 in 1..8; 1 where there is none."""
+    """EXIF orientation of the bytes of a JPEG, () string to () int32 in 1..8; 1 if there is none."""
     head = tf.io.decode_raw(tf.strings.substr(data, 0, HEAD), tf.uint8)
     length = tf.size(head, tf.int64)
 
@@ -32,7 +32,7 @@ def orientation(data: tf.Tensor) -> tf.Tensor:
         return (at + 4 < length) & is_segment & ~is_exif(at)
 
     def onward(at: tf.Tensor) -> tuple[tf.Tensor]:
-        fill = number(head, at + 1, 1) == 0xFF  # any number of these may stand before a marker
+        fill = number(head, at + 1, 1) == 0xFF  # any number of fill bytes may stand before a marker
         return (tf.where(fill, at + 1, at + 2 + number(head, at + 2, 2)),)
 
     at = tf.while_loop(goes_on, onward, (tf.constant(2, tf.int64),), maximum_iterations=MOST_PARTS)[0]
@@ -41,7 +41,7 @@ def orientation(data: tf.Tensor) -> tf.Tensor:
 
 
 def in_block(block: tf.Tensor) -> tf.Tensor:
-    """Orientation in the TIFF header that an EXIF block is, (n,) uint8 from its byte order on, to () int32 in 1..8."""
+    """Orientation in an EXIF block, (n,) uint8, a TIFF header from its byte order on; () int32 in 1..8."""
     block = tf.concat([block, tf.zeros([16], tf.uint8)], 0)
     little = number(block, 0, 2) == int.from_bytes(b"II", "big")
     directory = number(block, 4, 4, little)
@@ -49,8 +49,8 @@ def in_block(block: tf.Tensor) -> tf.Tensor:
     named = tf.boolean_mask(entries, number(block, entries, 2, little) == ORIENTATION_TAG)
     is_long = number(block, named + 2, 2, little) == LONG
     values = tf.where(is_long, number(block, named + 8, 4, little), number(block, named + 8, 2, little))
-    found = tf.cast(tf.concat([values, [1]], 0)[0], tf.int32)
-    return tf.where((found >= 1) & (found <= 8), found, 1)
+    tag = tf.cast(tf.concat([values, [1]], 0)[0], tf.int32)
+    return tf.where((tag >= 1) & (tag <= 8), tag, 1)
 
 
 def upright(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
@@ -58,6 +58,6 @@ def upright(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
     channels = image.shape[-1]
     image = tf.cond(tf.reduce_any(tag == SIDEWAYS), lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     flip = tf.stack([tf.reduce_any(tag == TOP_DOWN), tf.reduce_any(tag == MIRRORED)])
-    # Only where there is something to reverse: to reverse along no side is to copy the photo.
+    # Skipped if there is nothing to reverse: tf.reverse along no axis copies the photo.
     image = tf.cond(tf.reduce_any(flip), lambda: tf.reverse(image, tf.boolean_mask([0, 1], flip)), lambda: image)
     return tf.ensure_shape(image, (None, None, channels))

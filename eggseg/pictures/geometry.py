@@ -1,7 +1,7 @@
-"""Photos into the network's square, and its scores back out of it.
+"""Letterbox photos into the network's square, and restore scores to the photo's size.
 
-`letterbox` and `restore` are each other's inverse and share one arithmetic, `_fit`. The padded square of a photo is
-never made at the photo's own size: forward is resize, then pad; back is crop, then resize, a band of rows at a time.
+`letterbox` and `restore` are inverse to each other and both place the photo by `_fit`. Neither makes a padded square at
+the photo's own size: `letterbox` resizes, then pads; `restore` crops, then resizes, a band of rows at a time.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable
 import tensorflow as tf
 
 BAND = 1 << 18
-"""Pixels of a photo that are restored at a time: their scores stay in the processor's cache, three times as fast."""
+"""Pixels restored at a time: their scores fit in the processor's cache, so it is three times as fast."""
 
 
 def _fit(height: tf.Tensor, width: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Where a photo lies in the square: (inner height, inner width, top, left), int32, network pixels."""
+    """The place of a photo in the square: (inner height, inner width, top, left), int32, network pixels."""
     side = tf.maximum(height, width)
-    # Rounded in integers, in 64 bits: the same on every machine, and 60000 * 512 does not overflow.
+    # Rounding in 64-bit integers: the same on every machine, and 60000 * 512 does not overflow.
     inner = [tf.maximum(1, tf.cast(_round_div(n, side, size), tf.int32)) for n in (height, width)]
     return inner[0], inner[1], (size - inner[0]) // 2, (size - inner[1]) // 2
 
@@ -30,8 +30,8 @@ def _round_div(length: tf.Tensor, side: tf.Tensor, size: int) -> tf.Tensor:
 def letterbox(image: tf.Tensor, size: int, *, labels: bool = False, pad: int = 0) -> tf.Tensor:
     """Letterbox (h, w, c) uint8 to (size, size, c) uint8: the long side fills the square, the short one is padded.
 
-    Photos are resized with antialiased bilinear weights; `labels=True` takes the nearest pixel, since any mixture of
-    class values is another class, and labels may be of any type. The padding holds `pad`.
+    Photos are resized with antialiased bilinear weights. `labels=True` takes the nearest pixel, since a mixture of
+    class ids is another class; labels may have any dtype. The padding holds `pad`.
     """
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     inner_height, inner_width, top, left = _fit(height, width, size)
@@ -48,8 +48,8 @@ def letterbox(image: tf.Tensor, size: int, *, labels: bool = False, pad: int = 0
 def _resize_rows(image: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     """Resize (h, w, c) to (length, w, c) float32, antialiased bilinear.
 
-    First the rows, then the columns gives to the bit what `tf.image.resize` gives for both, in half its time: it mixes
-    whole rows at a stroke, but the pixels of a row one by one. So here a row is one pixel of many channels.
+    Resizing rows, then columns, equals `tf.image.resize` of both, bit by bit, in half the time: that function mixes
+    whole rows at once, but the pixels of a row one by one. So here a row is one pixel of many channels.
     """
     height, width, channels = tf.shape(image)[0], tf.shape(image)[1], image.shape[-1]
     column = tf.image.resize(tf.reshape(image, (height, 1, width * channels)), (length, 1), antialias=True)
@@ -57,7 +57,7 @@ def _resize_rows(image: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
 
 
 def restore(scores: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Restore (size, size, c) float scores to (height, width, c) float32, bilinear; the padding takes no part."""
+    """Restore (size, size, c) float scores to (height, width, c) float32, bilinear, without the padding."""
     return restore_in_bands(scores, height, width, lambda rows: (rows,), (tf.float32,))[0]
 
 
@@ -68,31 +68,31 @@ def restore_in_bands(
     each: Callable[[tf.Tensor], tuple[tf.Tensor, ...]],
     types: tuple[tf.DType, ...],
 ) -> tuple[tf.Tensor, ...]:
-    """What `each` makes of `restore`, some rows at a time: the scores of all pixels are never in memory together.
+    """Apply `each` to the result of `restore`, a band of rows at a time: memory never holds the scores of all pixels.
 
-    `each` takes (rows, width, c) float32 and returns tensors of those types; they come back with those of the next rows
-    below them, joined along their first axis.
+    `each` takes (rows, width, c) float32 and returns tensors of `types`. The tensors of all bands are concatenated
+    along their first axis.
     """
     inner_height, inner_width, top, left = _fit(height, width, scores.shape[0])
     inner = tf.cast(scores[top : top + inner_height, left : left + inner_width], tf.float32)
     rows = tf.maximum(1, BAND // width)
     count = -(-height // rows)
 
-    def band(i: tf.Tensor, *made: tf.TensorArray) -> tuple[tf.Tensor | tf.TensorArray, ...]:
-        of_band = each(_restore_rows(inner, i * rows, tf.minimum(height, (i + 1) * rows), height, width))
-        return i + 1, *(array.write(i, one) for array, one in zip(made, of_band, strict=True))
+    def band(i: tf.Tensor, *arrays: tf.TensorArray) -> tuple[tf.Tensor | tf.TensorArray, ...]:
+        results = each(_restore_rows(inner, i * rows, tf.minimum(height, (i + 1) * rows), height, width))
+        return i + 1, *(array.write(i, result) for array, result in zip(arrays, results, strict=True))
 
     empty = (tf.TensorArray(kind, count, infer_shape=False) for kind in types)
-    _, *made = tf.while_loop(lambda i, *_: i < count, band, (tf.constant(0), *empty), parallel_iterations=1)
-    return tuple(array.concat() for array in made)
+    _, *arrays = tf.while_loop(lambda i, *_: i < count, band, (tf.constant(0), *empty), parallel_iterations=1)
+    return tuple(array.concat() for array in arrays)
 
 
 def _restore_rows(
     inner: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, height: tf.Tensor, width: tf.Tensor
 ) -> tf.Tensor:
-    """Rows `start` to `stop` of `tf.image.resize(inner, (height, width))`, (h, w, c) float32, equal to the bit.
+    """Rows `start` to `stop` of `tf.image.resize(inner, (height, width))`, (h, w, c) float32, bit by bit the same.
 
-    Like that function's own loop: columns first, then a mixture of two rows, at places computed in float32.
+    Like the loop of that function: resize the columns, then mix two rows, at positions computed in float32.
     """
     length = tf.shape(inner)[0]
     scale = tf.cast(length, tf.float32) / tf.cast(height, tf.float32)

@@ -1,4 +1,4 @@
-"""What the first bytes of a photo say, read in the graph before anything is decoded."""
+"""Read the headers of photos in the TensorFlow graph, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from eggseg.pictures.orientation import MOST_PARTS, PNG
 GIF, BMP = (b"GIF87a", b"GIF89a"), b"BM"
 
 _EXTENSION, _FRAME = 0x21, 0x2C
-"""What blocks of a GIF begin with."""
+"""First bytes of the blocks of a GIF."""
 
 
 def number(head: tf.Tensor, offset: tf.Tensor | int, count: int, little: tf.Tensor | bool = False) -> tf.Tensor:
-    """The unsigned integers of `count` bytes at `offset` of (n,) uint8, int64; past the end the last byte repeats."""
+    """Unsigned integers of `count` bytes at `offset` of (n,) uint8, as int64; the last byte repeats past the end."""
     offset = tf.convert_to_tensor(offset, tf.int64)
     digits = tf.gather(head, tf.minimum(offset[..., None] + np.arange(count), tf.size(head, tf.int64) - 1))
     big = 256 ** np.arange(count)[::-1]
@@ -22,7 +22,7 @@ def number(head: tf.Tensor, offset: tf.Tensor | int, count: int, little: tf.Tens
 
 
 def gif_frame(data: tf.Tensor) -> tf.Tensor:
-    """Where the first frame of a GIF lies, (4,) int64: left, top, width, height; zeros where none is found soon."""
+    """First frame of a GIF, (4,) int64: left, top, width, height; zeros if none is found near the start."""
     head = tf.io.decode_raw(tf.strings.substr(data, 0, 1 << 18) + bytes(16), tf.uint8)
     flags = number(head, 10, 1)
     palette = tf.where(flags >= 128, 3 * tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8), 0)
@@ -31,7 +31,7 @@ def gif_frame(data: tf.Tensor) -> tf.Tensor:
         return inside | (number(head, at, 1) == _EXTENSION)
 
     def onward(at: tf.Tensor, inside: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # An extension is its two first bytes, then blocks, each with its length before it; an empty one ends it.
+        # An extension is two bytes, then blocks, each after its length; an empty block ends the extension.
         length = number(head, at, 1)
         return tf.where(inside, at + 1 + length, at + 2), tf.where(inside, length > 0, True)
 
@@ -47,7 +47,7 @@ def begins(data: tf.Tensor, *magic: bytes) -> tf.Tensor:
 
 
 def shape(data: tf.Tensor) -> tf.Tensor:
-    """(height, width) as stored of the bytes of a JPEG, PNG, GIF or BMP, () string to (2,) int64; else zeros."""
+    """(height, width), as stored, of a JPEG, PNG, GIF or BMP, () string to (2,) int64; zeros for other formats."""
     head = tf.io.decode_raw(tf.strings.substr(data, 0, 32) + bytes(32), tf.uint8)
 
     def sides(height: int, width: int, count: int, little: bool) -> tf.Tensor:
@@ -55,7 +55,7 @@ def shape(data: tf.Tensor) -> tf.Tensor:
 
     def bmp() -> tf.Tensor:
         height, width = tf.unstack(sides(22, 18, 4, little=True))
-        return tf.stack([tf.minimum(height, (1 << 32) - height), width])  # a negative height: the first row is the top
+        return tf.stack([tf.minimum(height, (1 << 32) - height), width])  # negative height: the top row comes first
 
     return tf.case(
         [

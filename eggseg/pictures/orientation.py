@@ -1,7 +1,7 @@
-"""Which way up a picture is: its EXIF orientation, 1 to 8, as bytes say it, and the turn that each stands for.
+"""Read the EXIF orientation of a picture, 1 to 8, and turn pixels upright by it.
 
-Of JPEG and PNG, EXIF counts where it comes before the pixels, and no other metadata does. `exif` and `png` follow the
-same rule inside the graph; a test compares the two.
+In JPEG and PNG, EXIF counts if it comes before the pixels; other metadata never counts. `exif` and `png` follow the
+same rule in the TensorFlow graph; a test compares both.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 
 SIDEWAYS, TOP_DOWN, MIRRORED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
-"""The orientations at which rows and columns are swapped, then the rows reversed, then the columns."""
+"""The orientations that swap rows and columns, then reverse the rows, then the columns."""
 
 MOST_PARTS = 512
-"""Parts of a file, whose number it can claim to be anything, that are looked at: no file makes a search long."""
+"""Maximum number of parts of a file that are searched: a file can claim any number of them."""
 
 HEAD = 1 << 18
-"""How much of a JPEG is searched for the tag, bytes: EXIF comes first, and its segment holds at most 64 KiB."""
+"""Bytes of a JPEG that are searched for EXIF, which comes first, in a segment of at most 64 KiB."""
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -26,13 +26,13 @@ ORIENTATION_TAG, LONG = 0x0112, 4
 
 
 def upright(pixels: np.ndarray, tag: int) -> np.ndarray:
-    """Turn (h, w, ...) as stored upright by its orientation: a view, with sides swapped from 5 on."""
+    """Turn (h, w, ...) pixels upright by the orientation `tag`; returns a view, with sides swapped from 5 on."""
     pixels = pixels.swapaxes(0, 1) if tag in SIDEWAYS else pixels
     return pixels[:: -1 if tag in TOP_DOWN else 1, :: -1 if tag in MIRRORED else 1]
 
 
 def of_jpeg(data: bytes) -> int:
-    """Orientation in the first EXIF segment of a JPEG, 1 to 8; 1 where there is none before the pixels."""
+    """Orientation in the first EXIF segment of a JPEG, 1 to 8; 1 if there is none before the pixels."""
     head, at = data[:HEAD], 2
     for _ in range(MOST_PARTS + 1):
         if at + 4 >= len(head) or head[at] != 0xFF or head[at + 1] == SCAN_SEGMENT:
@@ -46,18 +46,18 @@ def of_jpeg(data: bytes) -> int:
 
 
 def of_png(data: bytes) -> int:
-    """Orientation in the last EXIF chunk before the pixels of a PNG, 1 to 8; 1 where there is none."""
-    found = 1
+    """Orientation in the last EXIF chunk before the pixels of a PNG, 1 to 8; 1 if there is none."""
+    tag = 1
     for _, (name, start, end) in zip(range(MOST_PARTS), chunks(data), strict=False):
         if name == b"IDAT":
             break
         if name == b"eXIf":
-            found = in_block(data[start + 8 : end - 4])
-    return found
+            tag = in_block(data[start + 8 : end - 4])
+    return tag
 
 
 def in_block(block: bytes) -> int:
-    """Orientation in the TIFF header that an EXIF block is, from its byte order on, 1 to 8; 1 where there is none."""
+    """Orientation in an EXIF block, a TIFF header from its byte order on, 1 to 8; 1 if there is none."""
     little = block[:2] == b"II"
     directory = _number(block, 4, 4, little)
     for i in range(min(_number(block, directory, 2, little), MOST_PARTS)):
@@ -70,7 +70,7 @@ def in_block(block: bytes) -> int:
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The chunks of a PNG: the name of each, and where it begins and ends, its length and checksum included."""
+    """The chunks of a PNG: name, start and end of each, length and checksum included."""
     at = len(PNG)
     while at + 8 < len(data):
         end = at + 12 + _number(data, at, 4)
@@ -79,5 +79,5 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _number(data: bytes, at: int, count: int, little: bool = False) -> int:
-    """An unsigned integer; past the end there are zeros."""
+    """An unsigned integer; bytes past the end are zeros."""
     return int.from_bytes(data[at : at + count].ljust(count, b"\0"), "little" if little else "big")

@@ -1,6 +1,6 @@
-"""Picture files through Pillow: which there are, what is wrong with one, how one is read and written.
+"""Find, read, check and write picture files with Pillow.
 
-Nothing here waits for TensorFlow.
+This module does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -26,53 +26,53 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     *(".heic", ".heif", ".avif"),
 )
-"""The endings of file names, in lower case, that are taken for pictures."""
+"""File name endings of pictures, in lower case."""
 
 FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"
 
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
-"""What Pillow calls them. It knows many more, and starts a PostScript interpreter for one: no other is ever tried."""
+"""Pillow's names of the formats. No other is tried: Pillow knows more, and runs a PostScript interpreter for one."""
 
 HEIF = "HEIF"
-"""What `pillow_heif` adds to them."""
+"""The format that `pillow_heif` adds."""
 
 MAX_PIXELS = 80_000_000
-"""Pixels of the largest picture that is decoded, where nobody says otherwise."""
+"""Default limit of the pixels of a picture."""
 
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-"""What that can be raised to: Pillow itself opens no larger picture."""
+"""The largest possible limit: Pillow opens no larger picture."""
 
 
 class PictureError(Exception):
-    """A file that is no picture, or none that can be used; the message goes on where the file's name ends."""
+    """A file that is no picture, or an unusable one; the message continues after the file's name."""
 
 
 class TooLarge(PictureError):
-    """A picture of more pixels than are decoded."""
+    """A picture with more pixels than allowed."""
 
     def __init__(self, width: int, height: int, max_pixels: int) -> None:
         super().__init__(f"is {width}x{height}, expected at most {max_pixels} pixels (--max_pixels)")
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, int]:
-    """The bytes of a photo, in any format that Pillow reads, to upright RGB, (h, w, 3) uint8, and its EXIF orientation.
+    """Decode a photo of any format in `FORMATS` to upright RGB, (h, w, 3) uint8, and its EXIF orientation.
 
-    What is transparent lies on black, 16 bits are divided by 257, and of an animation there is the first frame: the
-    pixels that `decoding.decode` gives for the formats that it knows. `PictureError` where that cannot be.
+    Transparent pixels lie on black, 16-bit values are divided by 257, and an animation gives its first frame: the same
+    pixels as from `decoding.decode`, for the formats that it reads. `PictureError` if decoding fails.
     """
     with opened(io.BytesIO(data), max_pixels) as picture:
         tag = orientation_tag(picture, data)
         picture.load()
         pixels = rgb(picture)
-        turn = 1 if picture.format == "TIFF" else tag  # which Pillow itself turns as it loads
+        turn = 1 if picture.format == "TIFF" else tag  # Pillow turns TIFFs as it loads them
     return np.ascontiguousarray(orientation.upright(pixels, turn)), tag
 
 
 @contextlib.contextmanager
 def opened(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """A picture of which the header alone was read; `PictureError` if that fails, or what is done with it.
+    """Open a picture, reading its header only; `PictureError` if this or the code in the `with` block fails.
 
-    Damage that the graph's decoder passes over, such as a wrong checksum of a PNG's text, is passed over here too.
+    Damage that TensorFlow's decoder ignores, such as a wrong checksum of a PNG's text, is ignored here too.
     """
     try:
         with (
@@ -85,18 +85,18 @@ def opened(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
             yield picture
     except PictureError:
         raise
-    except Image.DecompressionBombError as error:  # before anybody has seen its size
+    except Image.DecompressionBombError as error:  # Pillow raises it before it returns the size
         raise PictureError(f"is too large, expected at most {max_pixels} pixels (--max_pixels): {error}") from None
     except Image.UnidentifiedImageError:
         raise PictureError(_unidentified(file)) from None
-    except Exception as error:  # whatever decoders raise that come upon damage
+    except Exception as error:  # decoders raise many kinds of errors on damage
         raise PictureError(f"cannot be read: {error}") from error
 
 
 def bare_png(data: bytes) -> bytes:
-    """A PNG with nothing but what its pixels need: the critical chunks, and tRNS if it is sound.
+    """Reduce a PNG to the chunks that its pixels need: the critical ones, and tRNS if it is valid.
 
-    Decoders differ in which faults of the other chunks they forgive.
+    Decoders differ in the damage that they accept in other chunks.
     """
     kept, view, sizes = [memoryview(orientation.PNG)], memoryview(data), dict[bytes, int]()
     for name, start, end in orientation.chunks(data):
@@ -108,9 +108,9 @@ def bare_png(data: bytes) -> bytes:
 
 
 def _makes_transparent(data: bytes, start: int, end: int, before: dict[bytes, int]) -> bool:
-    """Whether decoders heed the chunk tRNS there: the first before the pixels, of the right checksum and size.
+    """Whether decoders use this tRNS chunk: the first before the pixels, with the right checksum and size.
 
-    `before` are the sizes of the chunks that come before it.
+    `before` has the sizes of the chunks before it.
     """
     grey, rgb, palette = b"\0", b"\2", b"\3"
     fitting = {grey: (2,), rgb: (6,), palette: range(1, before.get(b"PLTE", 0) // 3 + 1)}
@@ -122,39 +122,39 @@ def _makes_transparent(data: bytes, start: int, end: int, before: dict[bytes, in
 
 
 def fault(path: Path, error: PictureError | OSError) -> str:
-    """What is wrong with a file, in a line."""
+    """One line that says what is wrong with a file."""
     return f"{printable(path)}: {error.strerror}" if isinstance(error, OSError) else f"{printable(path)} {error}"
 
 
 def named(folder: Path) -> dict[str, Path]:
-    """The pictures of `listed` by their names, sorted; `InputError` where two have one name."""
-    found: dict[str, Path] = {}
+    """The pictures of `listed` by their names, sorted; `InputError` if two have the same name."""
+    pictures: dict[str, Path] = {}
     for path in listed(folder):
         name = name_of(path, folder)
-        if name in found:
-            forms = f"{found[name].name!a} and {path.name!a}"
+        if name in pictures:
+            forms = f"{pictures[name].name!a} and {path.name!a}"
             raise InputError(f"{printable(path)} is there twice, its name in two forms of Unicode: {forms}: rename one")
-        found[name] = path
-    return dict(sorted(found.items()))
+        pictures[name] = path
+    return dict(sorted(pictures.items()))
 
 
 def name_of(path: Path, folder: Path) -> str:
-    """What a picture is called: its path below `folder`, with forward slashes, in Unicode's composed form (NFC).
+    """The name of a picture: its path below `folder`, with forward slashes, in Unicode's composed form (NFC).
 
-    Some systems store names decomposed (NFD): of one name, seen with the eyes, there is one photo.
+    Some systems store names decomposed (NFD): names that look the same are the same.
     """
     return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
 
 
 def listed(folder: Path) -> list[Path]:
-    """All pictures below `folder` by the ending of their names, sorted; `InputError` where a folder cannot be read.
+    """All pictures below `folder` by the ending of their names, sorted; `InputError` if a folder cannot be read.
 
-    Links to folders are followed. A folder to which several lead is listed once, where it is by itself or else by the
-    first link, and one above the link, which leads in a circle, is passed over. So are hidden files and folders, and
-    pipes and devices, from which one reads for ever. A link that leads nowhere is listed whatever its ending, so that
-    somebody is told of it: it may have been a folder of photos.
+    Links to folders are followed. A folder with several links is listed once: at its own place, or else at the first
+    link. Skipped are links to a folder above the link (a circle), hidden files and folders, and pipes and devices,
+    which never end. A broken link is listed whatever its ending, so that an error reports it: it may have been a folder
+    of photos.
     """
-    found, seen, links = [], set[str](), [folder]
+    pictures, seen, links = [], set[str](), [folder]
     while links:
         for root, folders, names in os.walk(links.pop(0), onerror=_refuse_unreadable):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -166,8 +166,8 @@ def listed(folder: Path) -> list[Path]:
             linked = [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
             links += [link for link in linked if not Path(place).is_relative_to(os.path.realpath(link))]
             paths = [Path(root, name) for name in names if not name.startswith(".")]
-            found += [path for path in paths if _is_picture(path)]
-    return sorted(found)
+            pictures += [path for path in paths if _is_picture(path)]
+    return sorted(pictures)
 
 
 def _is_picture(path: Path) -> bool:
@@ -182,25 +182,25 @@ def _refuse_unreadable(error: OSError) -> None:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """Pixels, (h, w) or (h, w, 3) uint8, as the bytes of a PNG file."""
+    """Encode pixels, (h, w) or (h, w, 3) uint8, as the bytes of a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
 
 
 def shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Resize to a long side of `side` pixels, class ids (h, w) by nearest neighbour, photos (h, w, 3) smoothly."""
+    """Resize to a long side of `side` pixels, class ids (h, w) by nearest neighbour, photos (h, w, 3) by box filter."""
     picture = Image.fromarray(pixels)
     scale = side / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    how = Image.Resampling.NEAREST if pixels.ndim == 2 else Image.Resampling.BOX
-    return np.asarray(picture.resize(size, how))
+    method = Image.Resampling.NEAREST if pixels.ndim == 2 else Image.Resampling.BOX
+    return np.asarray(picture.resize(size, method))
 
 
 def orientation_tag(picture: Image.Image, data: bytes) -> int:
-    """EXIF orientation of a picture that is not loaded yet, 1 to 8, `data` its bytes; 1 where there is none.
+    """EXIF orientation, 1 to 8, of a picture that is not loaded yet; 1 if there is none. `data` is the file's bytes.
 
-    Of JPEG and PNG it is what the graph reads: EXIF before the pixels, and no other metadata.
+    For JPEG and PNG it is the same as in the TensorFlow graph: EXIF before the pixels, and no other metadata.
     """
     if picture.format == "PNG":
         return orientation.of_png(data)
@@ -213,12 +213,12 @@ def orientation_tag(picture: Image.Image, data: bytes) -> int:
 
 
 def rgb(picture: Image.Image) -> np.ndarray:
-    """A picture as it is stored, of any mode, to (h, w, 3) uint8."""
+    """Convert a picture of any mode, as stored, to (h, w, 3) uint8."""
     if picture.mode.startswith("I;16"):
         # Rounded: 65535 is 257 times 255.
         return np.repeat(((np.asarray(picture, np.int32)[..., None] + 128) // 257).astype(np.uint8), 3, -1)
     if picture.mode in ("I", "F"):
-        raise PictureError("has 32 bits a pixel, whose brightness nobody knows: expected 8 or 16")
+        raise PictureError("has 32 bits per pixel, whose brightness scale is unknown: expected 8 or 16")
     if picture.has_transparency_data:
         rgba = np.asarray(picture.convert("RGBA"), np.int32)
         return ((rgba[..., :3] * rgba[..., 3:] + 127) // 255).astype(np.uint8)
@@ -226,7 +226,7 @@ def rgb(picture: Image.Image) -> np.ndarray:
 
 
 def _bare(stream: BinaryIO) -> BinaryIO:
-    """A file as Pillow is given it."""
+    """The stream that Pillow reads: a PNG without unneeded chunks, other files unchanged."""
     stream.seek(0)
     is_png = stream.read(len(orientation.PNG)) == orientation.PNG
     stream.seek(0)
@@ -251,7 +251,7 @@ def _unidentified(file: Path | BinaryIO) -> str:
 
 @functools.cache
 def _kinds() -> tuple[str, ...]:
-    """`KINDS`, and HEIC where the extra `heif` is installed."""
+    """`KINDS`, and HEIC if the extra `heif` is installed."""
     try:
         importlib.import_module("pillow_heif").register_heif_opener()
     except ImportError:

@@ -214,8 +214,8 @@ def test_masks_of_another_class_table_are_told(tmp_path, capsys) -> None:
     assert convert.main([str(tmp_path / "masks"), str(tmp_path / "out.json")]) == 0
     told = capsys.readouterr().out
     assert "0 objects of 1 masks" in told
-    assert "value 170 is no class" in told
-    assert "none has any egg (value 128)" in told
+    assert "value 170 matches no class" in told
+    assert "no mask has the class egg (value 128)" in told
 
 
 def test_two_masks_of_one_photo_and_one_that_is_none_are_both_named(tmp_path, capsys) -> None:

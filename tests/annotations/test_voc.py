@@ -72,7 +72,7 @@ def test_a_mask_of_another_size_is_refused_before_it_is_decoded(root, capsys) ->
         ("hand:300,0,0::", "has the line 'hand:300,0,0::', expected"),
         ("hand:-1,0,0::", "has the line 'hand:-1,0,0::', expected"),
         ("hand:red", "has the line 'hand:red', expected"),
-        ("hand:128,0,0::", "has one colour for 'egg' and 'hand'"),
+        ("hand:128,0,0::", "has the same colour for 'egg' and 'hand'"),
     ],
 )
 def test_lines_of_the_colour_table_are_checked(root, line: str, message: str, capsys) -> None:
@@ -87,7 +87,7 @@ def test_a_colour_table_that_is_no_text_is_refused(root, capsys) -> None:
     (root / "labelmap.txt").write_bytes(b"\xff\xfe\0\xd8")
     (root / "SegmentationClass").mkdir()
     refused(root)
-    assert "labelmap.txt is no text in UTF-8" in capsys.readouterr().err
+    assert "labelmap.txt is not UTF-8 text" in capsys.readouterr().err
 
 
 def test_a_byte_order_mark_is_no_error(root) -> None:

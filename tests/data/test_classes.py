@@ -125,10 +125,10 @@ def test_a_table_is_read_from_a_file_and_shown_in_colours_of_its_own(tmp_path):
         ("[", "cannot be read as JSON"),
         ("{}", "2 to 254 classes, this one has 0"),
         ('[{"name": "a"}, {"name": "b", "value": 1}]', "'value' is missing"),
-        ('[{"name": "a", "value": [1, 2]}, {"name": "b", "value": 1}]', "no class table"),
+        ('[{"name": "a", "value": [1, 2]}, {"name": "b", "value": 1}]', "not a class table"),
         ('[{"name": "a", "value": [1, 2, 3]}, {"name": "b", "value": 1}]', "all grey values or all colours"),
         ('[{"name": "a", "value": 300}, {"name": "b", "value": 1}]', "0..255"),
-        ('["background", "egg"]', "no class table"),
+        ('["background", "egg"]', "not a class table"),
         ('[{"name": "a", "value": "128"}, {"name": "b", "value": 1}]', "'128' is neither a grey value nor"),
         (
             '[{"name": "a", "value": 0, "color": [0.9, 0.6, 0.1]}, {"name": "b", "value": 1}]',

@@ -47,7 +47,7 @@ def test_rounding_is_told_once_and_strays_with_their_files() -> None:
         **{f"c{i}.png": Labels((5, 1, 1), 0, 0, {"170": 1}) for i in range(6)},
     }
     assert told(labels) == [
-        "masks: value 170 is no class and is left out of loss and metrics "
+        "masks: value 170 matches no class; loss and metrics ignore it "
         "(in b.jpg, c0.png, c1.png, c2.png, c3.png, and 2 more)",
         "masks: 5 pixels rounded to the nearest class, by at most 9 grey levels",
     ]
@@ -61,9 +61,9 @@ def test_exact_masks_with_all_classes_are_not_worth_a_word() -> None:
 def test_a_class_that_nobody_drew_spoils_training() -> None:
     found = of(mask({0: 9000, 255: 1000}))
     assert [str(finding) for finding in found] == [
-        "masks: none has any egg (value 128)",
+        "masks: no mask has the class egg (value 128)",
         "class table: the masks hold the values 0 (90.00%), 255 (10.00%)\n"
-        "  one that fits, to be saved as FILE and passed as --classes FILE, once its names are right:\n"
+        "  this class table fits; correct its names, save it as FILE and pass --classes FILE:\n"
         '  [{"name": "background", "value": 0}, {"name": "pan", "value": 255}]',
     ]
     assert all(finding.spoils for finding in found)
@@ -72,7 +72,7 @@ def test_a_class_that_nobody_drew_spoils_training() -> None:
 def test_masks_of_other_values_spoil_training() -> None:
     first, second, *_ = of(mask({0: 900, 128: 100, 255: 100}), mask({0: 100, 60: 400}))
     assert first.spoils
-    assert str(first) == "masks: 1 have values that are no class on most of their pixels (in 1.png)"
+    assert str(first) == "masks: most pixels match no class in 1 of 2 masks (in 1.png)"
     assert second.kind == CLASS_TABLE
 
 
@@ -135,8 +135,7 @@ def test_where_no_table_can_fit_the_values_are_said_alone() -> None:
     wide = np.full((10, 10), 999, np.uint16)
     (*_, last) = of(masks.read(encoded(Image.fromarray(wide), "PNG"), EGGS_AND_PANS).labels)
     assert (
-        str(last).splitlines()[0]
-        == "masks: value 999 of 65535 is no class and is left out of loss and metrics (in 0.png)"
+        str(last).splitlines()[0] == "masks: value 999 of 65535 matches no class; loss and metrics ignore it (in 0.png)"
     )
 
 
@@ -196,7 +195,7 @@ def test_what_is_grave_is_refused_or_said(capsys: pytest.CaptureFixture[str]) ->
     told = [Finding("files", "a.png is empty", spoils=True), Finding("masks", "3 are odd")]
     with pytest.raises(InputError) as error:
         findings.settle(told, told[:1], "refuse")
-    assert str(error.value) == "files: a.png is empty (--audit warn goes on, without files that cannot be used)"
+    assert str(error.value) == "files: a.png is empty (--audit warn continues without the files that cannot be used)"
     assert capsys.readouterr().out == ""
     findings.settle(told, told[:1], "warn")
     findings.settle(told[1:], [], "refuse")
@@ -208,21 +207,21 @@ def test_what_is_to_be_copied_stands_on_a_line_of_its_own() -> None:
     with pytest.raises(InputError) as error:
         findings.settle(found, [finding for finding in found if finding.spoils], "refuse")
     assert json.loads(str(error.value).splitlines()[-2])[1] == {"name": "class_1", "value": 1}
-    assert str(error.value).splitlines()[-1] == "(--audit warn goes on, without files that cannot be used)"
+    assert str(error.value).splitlines()[-1] == "(--audit warn continues without the files that cannot be used)"
 
 
 def test_thousands_of_values_are_not_told_one_by_one() -> None:
     lines = told({"a.png": Labels((9, 9, 9), 0, 0, {f"#{i:06x}": 1 for i in range(25)})})
     assert len(lines) == 21
-    assert lines[-1] == "masks: so are 5 other values"
+    assert lines[-1] == "masks: 5 other values match no class either"
 
 
 def test_lines_of_files_are_indented_below_what_they_are_about() -> None:
     (finding,) = findings.of_pairs(["a has no mask", "b has no photo"])
     assert finding.spoils
-    assert str(finding) == "pairs: 2 files without their other half\n  a has no mask\n  b has no photo"
+    assert str(finding) == "pairs: 2 files without a pair\n  a has no mask\n  b has no photo"
     (finding,) = findings.of_faults([f"{i} is empty" for i in range(30)])
-    assert str(finding).splitlines()[0] == "files: 30 that cannot be used"
+    assert str(finding).splitlines()[0] == "files: 30 files cannot be used"
     assert str(finding).splitlines()[-1] == "  and 10 more"
     assert findings.of_pairs([]) == findings.of_faults([]) == []
 

@@ -130,7 +130,7 @@ def test_a_border_that_nobody_labelled_leaves_the_rest_of_a_palette_as_it_is() -
 
 
 def test_several_channels_of_16_bits_that_stand_for_nothing_are_refused() -> None:
-    with pytest.raises(PictureError, match="stand for none of 8"):
+    with pytest.raises(PictureError, match="equal no 8-bit value"):
         masks.read(by_opencv(np.full((3, 3, 3), 300, np.uint16), ".png"), EGGS_AND_PANS)
 
 

@@ -141,7 +141,7 @@ def test_the_error_lists_photos_without_mask_and_masks_without_photo(tmp_path):
     with pytest.raises(InputError) as error:
         pairs.find(folder)
     heading, *lines = str(error.value).splitlines()
-    assert heading == "2 files without their other half:"
+    assert heading == "2 files without a pair:"
     assert f"{folder}/images/lonely.jpg has no mask: expected {folder}/masks/lonely.jpg" in lines[0]
     assert f"{folder}/masks/orphan.png has no photo" in lines[1]
 

@@ -105,8 +105,8 @@ def test_what_is_not_served_is_said() -> None:
         (b'{"error": "INVALID_ARGUMENT: assertion failed\\nmore"}', "cannot be decoded: INVALID_ARGUMENT: assertion"),
         (refused("assertion failed: [neither JPEG, PNG, GIF nor BMP]"), "decoded: neither JPEG, PNG, GIF nor BMP$"),
         (
-            refused("assertion failed: [BMP of other than 24 plain bits] [8]"),
-            "decoded: BMP of other than 24 plain bits: 8$",
+            refused("assertion failed: [BMP of other than 24 uncompressed bits] [8]"),
+            "decoded: BMP of other than 24 uncompressed bits: 8$",
         ),
         (
             refused("assertion failed: [photo of more pixels than] [80000000] [9000 9000]"),

@@ -34,7 +34,7 @@ def jpeg() -> bytes:
         (jpeg()[:-200], r"^cannot be read: .*truncated"),
         (png(np.zeros((9, 9), np.uint8))[:-25], r"^cannot be read: "),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", r"^is HEIC; reading it takes an extra: pip install '\.\[heif\]'"),
-        (encoded(Image.fromarray(np.ones((3, 3), np.float32)), "TIFF"), "^has 32 bits a pixel"),
+        (encoded(Image.fromarray(np.ones((3, 3), np.float32)), "TIFF"), "^has 32 bits per pixel"),
     ],
     ids=["empty", "text", "truncated jpeg", "truncated png", "heic", "float"],
 )
