@@ -6,8 +6,8 @@ FROM ${BASE}
 WORKDIR /opt/eggseg
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY eggseg eggseg
-# The package itself, whose setup.cfg bounds what it needs. Without constraints.txt: its versions would replace the
-# TensorFlow, CUDA and NumPy that AWS's image was built with.
+# The package itself, whose setup.cfg bounds what it needs. Without constraints.txt: its TensorFlow and
+# NumPy would replace those that AWS's image was built with.
 # hadolint ignore=DL3013
 RUN pip install --no-cache-dir .
 

@@ -72,6 +72,13 @@ def test_the_nav_has_every_page_once_and_no_other() -> None:
     assert sorted(nav) == sorted(pages())
 
 
+def test_links_of_every_page_lead_to_files() -> None:
+    for path in pages().values():
+        if path.suffix == ".md":
+            targets = re.findall(r"\]\(([\w./-]+)[)#]", path.read_text())
+            assert [target for target in targets if not (path.parent / target).exists()] == [], path
+
+
 def test_every_module_is_in_the_reference() -> None:
     text = "\n".join(path.read_text() for path in (ROOT / "docs/reference").glob("*.md"))
     shown = re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE)
