@@ -6,7 +6,8 @@ FROM ${BASE}
 WORKDIR /opt/eggseg
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY eggseg eggseg
-# This installs the package itself; its setup.cfg bounds the versions of the dependencies.
+# This installs the package itself, within the bounds of setup.cfg. Not with constraints.txt: its TensorFlow and NumPy
+# would replace those that AWS's image was built with.
 # hadolint ignore=DL3013
 RUN pip install --no-cache-dir .
 

@@ -13,7 +13,10 @@ DEMO := build/demo
 EGGSEG_DATA ?= ../shared/data/eggs-and-pans
 export EGGSEG_DATA
 
-.PHONY: help demo test test-full coverage lint notebooks bench clean
+.PHONY: help demo test test-full coverage lint docs notebooks bench lock clean
+
+# The versions of constraints.txt are those that the tests ran with; setup.cfg says which others may do.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | while IFS=$$'\t' read -r name what; \
@@ -21,16 +24,27 @@ help:  ## show this list
 
 # --- the environment ------------------------------------------------------------------------------------------------
 
-.venv/installed: setup.cfg pyproject.toml
+.venv/installed: setup.cfg pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "error: found no Python 3.11 or 3.12 with venv: apt install python3-venv" >&2; exit 2; fi
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(INSTALL) --editable .
 	@touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(INSTALL) --editable '.[test]'
 	@touch $@
+
+.venv/installed-docs: .venv/installed
+	$(INSTALL) --editable '.[docs]'
+	@touch $@
+
+# Both Pythons get the same versions, where there are such.
+lock: .venv/installed  ## the newest versions that setup.cfg allows, for Python 3.11 and 3.12, into constraints.txt
+	$(INSTALL) --editable '.[lock]'
+	$(BIN)/uv pip compile setup.cfg --extra test --extra docs --extra notebooks --extra lock --quiet --upgrade \
+		--universal --python-version 3.11 --fork-strategy fewest --strip-extras --no-annotate \
+		--custom-compile-command 'make lock' --output-file constraints.txt
 
 # --- the demonstration: each step is done again only if the one before it was ----------------------------------------
 
@@ -87,13 +101,16 @@ coverage: .venv/installed-test  ## lines and branches that the tests of `make te
 	$(BIN)/coverage erase
 	$(UNIT_TESTS) --cov --cov-report=term
 
+docs: .venv/installed-docs  ## the docs as a site in build/site; a warning, such as a broken link, is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 notebooks: .venv/installed  ## JupyterLab, where one learns the project from
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[notebooks]'
+	$(INSTALL) --editable '.[notebooks]'
 	cd notebooks && ../$(BIN)/jupyter lab
 
 bench: .venv/installed  ## measure speed, on an idle machine, into benchmarks/README.md
 	@# What cannot be had is left out of the tables.
-	-$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	-$(INSTALL) --requirement benchmarks/requirements.txt
 	@mkdir -p build
 	@{ printf '# How fast it is\n\nWritten by `make bench`. '; $(BIN)/python benchmarks/machine.py; \
 		for name in predict_speed train_speed data_speed worker_speed; do \
