@@ -5,7 +5,7 @@
 One batch is repeated, so that only the step is measured: forward, loss, backward and AdamW. eggseg runs `model.fit` as
 training does, with the metric and the moving average of the weights. PyTorch runs the twin (see twin.py) under bfloat16
 autocast in the `channels_last` layout, with cross-entropy that ignores VOID, clipped gradients and the fused AdamW,
-which was faster than the foreach one. All run in turns in one process, with all cores. Prints a Markdown table.
+which was faster than the `foreach` one. All run in turns in one process, with all cores. Prints a Markdown table.
 
 Beside other programs, PyTorch's threads wait for each other and lose more time than TensorFlow's: measure on an idle
 machine, or on one core, as in `taskset -c 0 python benchmarks/train_speed.py`.
