@@ -5,7 +5,7 @@
 Each file that the graph decodes must also open in Pillow, with the same size and orientation.
 
 Files of every format are damaged like by disks, networks and faulty programs: bits flipped, bytes overwritten, pieces
-cut out, cut off, doubled, or taken from another file. The current file lies at --scratch, and is still there after a crash.
+cut out, cut off, doubled, or taken from another file. The current file lies at --scratch, also after a crash.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class OfPixels(Settings):
     """Cluster the pixels of photos, without labels: by colour, texture and position, or by a network's features."""
 
     features: str = "pixels"
-    """What to cluster: `pixels`; or the features of an encoder of eggseg.train, by its name, of the network in a run
-    folder, by its path, or of Segment Anything's encoder, `sam`."""
+    """What to cluster: `pixels`, or a network's features. The network is an encoder, by its name in eggseg.train; a run
+    folder; or `sam`, Segment Anything's encoder."""
     encoder_weights: str = "imagenet"
     """Weights of the encoder: imagenet, or a file."""
     size: int = 320
@@ -79,8 +79,8 @@ class OfThings(Settings):
     OUTPUT_DIR/cache keeps the embeddings and objects: other clusters of the same photos take a fraction of the time."""
 
     features: str = "efficientnet_lite0"
-    """Features that describe an object, beside its colour and shape: of an encoder of eggseg.train, by its name, of the
-    network in a run folder, by its path, or of Segment Anything's encoder, `sam`."""
+    """Network whose features describe an object, beside colour and shape: an encoder, by its name in eggseg.train; a run
+    folder; or `sam`, Segment Anything's encoder."""
     encoder_weights: str = "imagenet"
     """Weights of that encoder: imagenet, or a file."""
     encoder: Path | None = None

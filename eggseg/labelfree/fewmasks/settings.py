@@ -16,7 +16,7 @@ class Unlabelled(cli.Group):
     """How to train on photos without masks."""
 
     unlabeled_dir: Path | None = None
-    """A folder of photos without masks, or one with images/. Held in memory: 4 bytes for each pixel of the square."""
+    """A folder of photos without masks, or one with images/. Held in memory at --image_size, 4 bytes a pixel."""
     method: Literal["fixmatch", "gan"] = "fixmatch"
     """fixmatch: predict in a strongly augmented view what is certain in a weakly augmented one (Sohn et al. 2020);
     gan: a second network tells true masks from predicted ones, and so where to trust these (Hung et al. 2018)."""
