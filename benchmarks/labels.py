@@ -71,7 +71,7 @@ class Run:
     upper_bound: bool = False
     """Whether it sees the masks that measure it."""
     commit: str = ""
-    """Commit of eggseg, if the command does something else today: such a run stays recorded and is not repeated."""
+    """Commit of eggseg, if the command does something else today: the run stays recorded and is not repeated."""
 
     @property
     def key(self) -> str:

@@ -43,7 +43,7 @@ class Clusters:
 
     @classmethod
     def load(cls, path: Path) -> Clusters:
-        """Read what `save` wrote; `InputError` if the file cannot be read as such."""
+        """Read what `save` wrote; `InputError` if it cannot be read."""
         try:
             with np.load(path) as arrays:
                 return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})

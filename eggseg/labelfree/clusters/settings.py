@@ -79,8 +79,8 @@ class OfThings(Settings):
     OUTPUT_DIR/cache keeps the embeddings and objects: other clusters of the same photos take a fraction of the time."""
 
     features: str = "efficientnet_lite0"
-    """Network whose features describe an object, beside colour and shape: an encoder, by its name in eggseg.train; a run
-    folder; or `sam`, Segment Anything's encoder."""
+    """Network whose features describe an object, beside colour and shape: an encoder, by its name in eggseg.train; a
+    run folder; or `sam`, Segment Anything's encoder."""
     encoder_weights: str = "imagenet"
     """Weights of that encoder: imagenet, or a file."""
     encoder: Path | None = None
