@@ -1,4 +1,4 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Everything lies in .venv/ and build/.
+# On a fresh machine: `make demo` and `make test`. Everything is written to .venv/ and build/.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -39,16 +39,16 @@ help:  ## show this list
 	$(INSTALL) --editable '.[docs]'
 	@touch $@
 
-# Both Pythons get the same versions, where there are such.
+# Both Pythons get the same versions where both have wheels of them.
 lock: .venv/installed  ## the newest versions that setup.cfg allows, for Python 3.11 and 3.12, into constraints.txt
 	$(INSTALL) --editable '.[lock]'
 	$(BIN)/uv pip compile setup.cfg --extra test --extra docs --extra notebooks --extra lock --quiet --upgrade \
 		--universal --python-version 3.11 --fork-strategy fewest --strip-extras --no-annotate \
 		--custom-compile-command 'make lock' --output-file constraints.txt
 
-# --- the demonstration: each step is done again only if the one before it was ----------------------------------------
+# --- the demonstration: a step runs again only if an earlier one did -------------------------------------------------
 
-demo: $(DEMO)/evaluation/metrics.json $(DEMO)/predictions/summary.csv  ## made-up scenes, training, masks and figures, in minutes
+demo: $(DEMO)/evaluation/metrics.json $(DEMO)/predictions/summary.csv  ## draw scenes, train, predict and evaluate, in minutes
 	@echo
 	@grep -h '"miou":' $(DEMO)/run/metrics.json | head -n 1 | tr -d ' ",' | sed 's/:/ on the validation scenes: /'
 	@echo
@@ -90,26 +90,26 @@ lint: .venv/installed-test  ## style and types
 
 UNIT_TESTS := $(BIN)/python -m pytest -m "not full and not real" -n 2 --dist loadfile
 
-test: lint  ## style, types, and the tests that need nothing but this checkout
+test: lint  ## style, types, and the tests that need only this checkout
 	$(UNIT_TESTS)
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 -n 2 notebooks
 
-test-full: .venv/installed-test  ## the tests that take long, several processes, or the real photos at EGGSEG_DATA
+test-full: .venv/installed-test  ## slow tests, and those with several processes or the real photos at EGGSEG_DATA
 	$(BIN)/python -m pytest -m "full or real"
 
-coverage: .venv/installed-test  ## lines and branches that the tests of `make test` reach (tracing adds a third to their time)
+coverage: .venv/installed-test  ## line and branch coverage of the tests of `make test` (tracing adds a third to their time)
 	$(BIN)/coverage erase
 	$(UNIT_TESTS) --cov --cov-report=term
 
 docs: .venv/installed-docs  ## the docs as a site in build/site; a warning, such as a broken link, is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-notebooks: .venv/installed  ## JupyterLab, where one learns the project from
+notebooks: .venv/installed  ## open the tutorial notebooks in JupyterLab
 	$(INSTALL) --editable '.[notebooks]'
 	cd notebooks && ../$(BIN)/jupyter lab
 
 bench: .venv/installed  ## measure speed, on an idle machine, into benchmarks/README.md
-	@# What cannot be had is left out of the tables.
+	@# Libraries that cannot be installed are left out of the tables.
 	-$(INSTALL) --requirement benchmarks/requirements.txt
 	@mkdir -p build
 	@{ printf '# How fast it is\n\nWritten by `make bench`. '; $(BIN)/python benchmarks/machine.py; \
@@ -119,5 +119,5 @@ bench: .venv/installed  ## measure speed, on an idle machine, into benchmarks/RE
 		done; } > build/bench.md
 	mv build/bench.md benchmarks/README.md
 
-clean:  ## remove what the other targets made, but for the environment
+clean:  ## remove build/; keep the environment
 	rm -rf build

@@ -1,12 +1,12 @@
-"""How fast photos become squares, and whether training waits for them.
+"""Benchmark of the data loader: how fast photos become squares, and whether training waits for them.
 
     python benchmarks/data_speed.py [DATA] [--size 400]
 
-DATA is a folder with images/ and masks/, `$EGGSEG_DATA/train` if not given; where there are no photos, some are made
-up. The rows are measured in turns, one fresh pass over all files each, with the files in the system's page cache. To
-compare with PyTorch: `pip install -r benchmarks/requirements.txt`. Prints a Markdown table: the seconds until the first
-photo is there, which a run pays once (tracing graphs, starting workers), and the photos a second from then on; for
-photos with their masks, photos a second over all.
+DATA is a folder with images/ and masks/, by default `$EGGSEG_DATA/train`; without photos there, scenes are made up. The
+rows are measured in turns, each with a fresh pass over all files, which the system's page cache holds. To compare with
+PyTorch: `pip install -r benchmarks/requirements.txt`. Prints a Markdown table: the seconds until the first photo, which
+a run pays once (tracing graphs, starting workers), and the photos per second from then on; for photos with their masks,
+the photos per second of the whole pass.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ PLAIN, LOADER = "plain decoding, no resizing", "DataLoader with Pillow, photos"
 ROUNDS = 5
 BATCH = 8
 STEP, STEPS = 0.5, 20
-"""How long a made-up training step keeps the processor busy, seconds, and how many of them are waited for."""
+"""Seconds for which a simulated training step keeps the processor busy, and the number of these steps."""
 
 Pass = tuple[float, float]
-"""Seconds until the first photo is there, and photos a second from then on."""
+"""Seconds until the first photo, and photos per second from then on."""
 
 
 def timed(photos: Iterable[object], count: int) -> Pass:
-    """Take so many photos."""
+    """Time a pass over `count` photos."""
     start = time.perf_counter()
-    left = iter(photos)
-    next(left)
+    iterator = iter(photos)
+    next(iterator)
     first = time.perf_counter()
-    for _ in left:
+    for _ in iterator:
         pass
     return first - start, (count - 1) / (time.perf_counter() - first)
 
 
 def mapped(paths: list[Path], function: Callable[[tf.Tensor], tf.Tensor]) -> tf.data.Dataset:
-    """`function` applied to the bytes of all files, as `squares.read` does."""
+    """Map `function` over the bytes of all files, as `squares.read` does."""
     names = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
     return names.map(lambda name: function(tf.io.read_file(name)), tf.data.AUTOTUNE).apply(untuned)
 
 
 def plain_decode(file: tf.Tensor) -> tf.Tensor:
-    """The limit: TensorFlow's decoders and nothing else."""
+    """The upper limit of speed: TensorFlow's decoders and nothing else."""
     return tf.cond(
         tf.io.is_jpeg(file), lambda: tf.io.decode_jpeg(file, channels=3), lambda: tf.io.decode_png(file, channels=3)
     )
@@ -77,26 +77,26 @@ def pillow_loader(paths: list[Path], size: int) -> Pass:
     return float(first), float(rate)
 
 
-def with_masks(found: list[Pair], size: int) -> Pass:
+def with_masks(photos: list[Pair], size: int) -> Pass:
     start = time.perf_counter()
-    squares_of(found, size)
-    return float("nan"), len(found) / (time.perf_counter() - start)
+    squares_of(photos, size)
+    return float("nan"), len(photos) / (time.perf_counter() - start)
 
 
-def squares_of(found: list[Pair], size: int) -> Squares:
-    """`squares.read`, whose progress does not belong among the tables."""
+def squares_of(photos: list[Pair], size: int) -> Squares:
+    """`squares.read`, with its progress on stderr, away from the tables."""
     with contextlib.redirect_stdout(sys.stderr):
-        return read(found, size, EGGS_AND_PANS)
+        return read(photos, size, EGGS_AND_PANS)
 
 
-def passes(found: list[Pair], size: int) -> dict[str, list[Pass]]:
-    """A fresh pass over the files, in each of the ways in turns."""
-    paths, count = [pair.image for pair in found], len(found)
+def passes(photos: list[Pair], size: int) -> dict[str, list[Pass]]:
+    """Fresh passes over the files, by row of the table, measured in turns."""
+    paths, count = [pair.image for pair in photos], len(photos)
     works: dict[str, Callable[[], Pass]] = {
         PLAIN: lambda: timed(mapped(paths, plain_decode), count),
         "eggseg, decoding alone": lambda: timed(mapped(paths, lambda file: decode(file, size)), count),
         "eggseg, photos": lambda: timed(mapped(paths, lambda file: letterbox(decode(file, size), size)), count),
-        "eggseg, photos and masks": lambda: with_masks(found, size),
+        "eggseg, photos and masks": lambda: with_masks(photos, size),
     }
     if importlib.util.find_spec("torch"):
         works[LOADER] = lambda: pillow_loader(paths, size)
@@ -104,9 +104,9 @@ def passes(found: list[Pair], size: int) -> dict[str, list[Pass]]:
     return {name: [turn[name] for turn in turns] for name in works}
 
 
-def rows(files: str, found: dict[str, list[Pass]]) -> list[list[str]]:
-    """Rows of the table: medians, and how many times the rates of plain decoding and of the DataLoader."""
-    medians = {name: np.median(of, axis=0) for name, of in found.items()}
+def rows(files: str, measured: dict[str, list[Pass]]) -> list[list[str]]:
+    """Rows of the table: medians, and rates relative to plain decoding and to the DataLoader."""
+    medians = {name: np.median(times, axis=0) for name, times in measured.items()}
 
     def compared(rate: float, other: str) -> str:
         return f"{rate / medians[other][1]:.2f}" if other in medians else ""
@@ -124,7 +124,7 @@ def rows(files: str, found: dict[str, list[Pass]]) -> list[list[str]]:
 
 
 def waiting(batches: tf.data.Dataset) -> float:
-    """The share of its time that a training loop waits for batches, the first of which it has."""
+    """Share of the time that a simulated training loop waits for batches, after the first batch."""
     matrix = tf.random.normal((1024, 1024))
     batch = iter(batches)
     next(batch)
@@ -152,13 +152,13 @@ def main() -> None:
         folder = args.data if real else Path(made_up, "scenes")
         if not real:
             synthetic.main([str(folder), "--count", "100"])
-        found = pairs.find(folder)
-        jpegs = [pair for pair in found if pair.image.suffix.lower() != ".png"]
-        shown = rows("all", passes(found, args.size))
+        photos = pairs.find(folder)
+        jpegs = [pair for pair in photos if pair.image.suffix.lower() != ".png"]
+        shown = rows("all", passes(photos, args.size))
         shown += rows("JPEG", passes(jpegs, args.size))
-        squares = squares_of(found, args.size)
+        squares = squares_of(photos, args.size)
 
-    everything, steps = list(range(len(found))), len(found) // BATCH
+    everything, steps = list(range(len(photos))), len(photos) // BATCH
     plain = loader.plain_batches(squares, everything[: steps * BATCH], batch_size=BATCH, steps=steps, weight=1.0)
     augmented = loader.train_batches(squares, everything, batch_size=BATCH, steps=steps, seed=0, strength=1.0)
     shown += rows(
@@ -168,7 +168,7 @@ def main() -> None:
             for name, batches in (("as they are", plain), ("augmented", augmented))
         },
     )
-    print(f"{len(found)} {'real' if real else 'made-up'} photos, squares of {args.size} pixels.\n")
+    print(f"{len(photos)} {'real' if real else 'made-up'} photos, squares of {args.size} pixels.\n")
     print(table(["", "s until the first", "a second", "times plain decoding", "times the DataLoader"], shown))
     share = waiting(augmented)
     print(f"\nOf a loop with steps of {1000 * STEP:.0f} ms and batches of {BATCH}, {share:.2%} is waiting.")

@@ -1,4 +1,4 @@
-"""What the benchmarks share: measuring in turns, printing tables, saying what the machine is."""
+"""Shared by the benchmarks: measuring in turns, Markdown tables, a description of the machine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ WANTED = "install it for these rows: pip install -r benchmarks/requirements.txt"
 
 
 def in_turns(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The median seconds of each of some works, done in turns after one turn that does not count.
+    """Median seconds of each of `works`, over `rounds` after a warm-up round.
 
-    In turns, so that a machine which slows down slows all of them: the ratios stay.
+    They run in turns, so that a machine that slows down slows all of them alike, and their ratios hold.
     """
     times = np.zeros((rounds + 1, len(works)))
     for turn in times:
@@ -30,13 +30,13 @@ def in_turns(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table, its first column to the left, the others to the right."""
+    """A Markdown table: the first column aligned left, the others right."""
     lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def description() -> str:
-    """One line: processor, cores, memory, the instructions that matter, versions."""
+    """One line: processor, cores, memory, vector instructions, versions of libraries."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = re.search(r"model name\s*:\s*(.+)", info)
     flags = sorted(set(re.findall(r"\b(?:amx_\w+|avx2|avx512f|avx512_\w+)\b", info)))

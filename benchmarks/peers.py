@@ -1,7 +1,7 @@
-"""Prediction as one writes it around a network in PyTorch or ONNX Runtime, with Pillow: what eggseg is compared with.
+"""Baselines of predict_speed.py: prediction around a network in PyTorch or ONNX Runtime, with Pillow.
 
-Photo by photo: decode, letterbox, network, scores back to the photo's size, best class, mask file. Nothing here knows
-of TensorFlow, so that the memory which this takes is its own.
+For each photo: decode, letterbox, network, scores resized to the photo's size, argmax, mask file. This module does not
+import TensorFlow, so that its memory use can be measured.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def onnx_float32(folder: Path) -> Network:
 
 
 def predict(network: Network, photos: Sequence[Path], folder: Path, size: int, values: np.ndarray) -> None:
-    """Write the mask of each photo to `folder`; `size` is the network's, `values` (classes,) those of a mask."""
+    """Write the mask of each photo to `folder`; `size` is the network's, `values` (classes,) are the mask values."""
     for path in photos:
         with Image.open(path) as picture:
             photo = ImageOps.exif_transpose(picture).convert("RGB")
@@ -52,7 +52,7 @@ def predict(network: Network, photos: Sequence[Path], folder: Path, size: int, v
         square = np.zeros((size, size, 3), np.float32)
         square[top : top + height, left : left + width] = photo.resize((width, height), Image.Resampling.BILINEAR)
         with torch.inference_mode():
-            # A view: its memory is as `channels_last` has it.
+            # A view, in the `channels_last` layout.
             logits = network(torch.from_numpy(square).permute(2, 0, 1)[None])
             inner = logits[:, :, top : top + height, left : left + width]
             scores = functional.interpolate(inner, photo.size[::-1], mode="bilinear")

@@ -1,9 +1,9 @@
-"""The usual way, to compare with: a PyTorch `DataLoader` whose workers decode and letterbox photos with Pillow.
+"""Baseline of data_speed.py: a PyTorch `DataLoader` whose workers decode and letterbox photos with Pillow.
 
     python benchmarks/pillow_loader.py SIZE PHOTO...
 
-Prints the seconds until the first batch is there, and the photos a second from then on. A process of its own: the
-workers are forked, which a process that runs TensorFlow's threads should not be.
+Prints the seconds until the first batch, and the photos per second from then on. It runs in a process of its own,
+because its workers are forked, and a process with TensorFlow's threads should not be forked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WORKERS, BATCH = 2, 8
 
 
 class Photos(Dataset):
-    """Squares, (size, size, 3) uint8."""
+    """Photos as letterboxed squares, (size, size, 3) uint8."""
 
     def __init__(self, paths: list[Path], size: int) -> None:
         self.paths = paths

@@ -1,14 +1,14 @@
-"""Photos to mask files of their own size: how fast `eggseg predict` is, beside PyTorch and ONNX Runtime.
+"""Benchmark of prediction, from photos to mask files of their size: eggseg, PyTorch and ONNX Runtime.
 
     python benchmarks/predict_speed.py [PHOTOS] [--run RUN]
 
-PHOTOS is a folder, by default the test photos at EGGSEG_DATA, else some that are made up. RUN is a run folder of
-eggseg.train whose network is taken; by default it is a new one, whose masks are poor but take as long. The others
-run the same network, exported from its twin (see twin.py), batch normalisation folded as in eggseg's own export, with
-the same work around it (see peers.py). All run in turns in one process, with all cores; the peak of the memory is that
-of another process for each, which does nothing else. Prints a Markdown table.
+PHOTOS is a folder, by default the test photos at EGGSEG_DATA, else made-up scenes. RUN is a run folder of eggseg.train;
+by default the network is untrained: its masks are poor, but take as long. PyTorch and ONNX Runtime run the same
+network, exported from its twin (see twin.py) with batch normalisation folded as in eggseg's export, and the same steps
+before and after it (see peers.py). All run in turns in one process, with all cores. The peak memory of each is measured
+in a process of its own. Prints a Markdown table.
 
-Measure on an idle machine, or on one core (`taskset -c 0 python ...`): see train_speed.py.
+Measure on an idle machine, or on one core (`taskset -c 0 python ...`): train_speed.py says why.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ PEERS = {
 }
 ROUNDS = 3
 SINGLES = 15
-"""Rounds over all photos, and over a single one."""
+"""Rounds over all photos, and over a single photo."""
 MADE_UP = ((640, 480),) * 12 + ((456, 256),) * 8 + ((1280, 720),) * 3 + ((4320, 2432),)
-"""Sizes of photos that are made up, in about the shares of the real ones."""
+"""Sizes of the made-up photos, distributed about like those of the real photos."""
 
 
 def eggseg_predict(folder: Path) -> Predict:
@@ -70,7 +70,7 @@ def peer_predict(name: str, folder: Path, size: int) -> Predict:
 
 
 def prepare(run: Path | None, folder: Path) -> tuple[list[str], int]:
-    """Export the network to `folder` for all that can be measured here; their names, and the network's size."""
+    """Export the network to `folder` for every library installed here; return the rows' names and the image size."""
     from eggseg.devices.hardware import cpu_has_bfloat16
     from eggseg.exported import saved_model
     from eggseg.models.normalization import folded
@@ -95,7 +95,7 @@ def prepare(run: Path | None, folder: Path) -> tuple[list[str], int]:
 
         example = torch.zeros(1, 3, config.image_size, config.image_size)
         with warnings.catch_warnings():
-            # The exporter that needs no further packages is called the old one.
+            # The legacy exporter warns, but needs no further packages.
             warnings.simplefilter("ignore")
             torch.onnx.export(module, (example,), folder / "twin.onnx", input_names=["image"], dynamo=False)
         names.append("ONNX Runtime, float32")
@@ -118,22 +118,22 @@ def predictor(name: str, folder: Path, size: int) -> Predict:
 
 
 def peak_memory(*command: object) -> float:
-    """Megabytes that a process takes at most which does nothing but predict all photos."""
+    """Peak memory, MB, of a process that only predicts all photos."""
     done = subprocess.run([sys.executable, __file__, *map(str, command)], check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
 
 
 def alone(photos: list[Path], name: str, folder: Path, size: int) -> None:
-    """What `peak_memory` runs."""
+    """Run by `peak_memory` in its process: predict, then print the peak memory."""
     predictor(name, folder, size)(photos)
-    # Not `getrusage`, which counts what the parent had at the fork.
+    # Not `getrusage`, whose peak includes the parent's memory at the fork.
     print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
 
 
-def compare(folder: Path, given: Path | None, run: Path | None) -> None:
-    """Measure all that can be, with exports in `folder`, and print the table."""
+def compare(folder: Path, chosen: Path | None, run: Path | None) -> None:
+    """Measure every library installed here, with exports in `folder`, and print the table."""
     real = Path(os.environ.get("EGGSEG_DATA", "data"), "test", "images")
-    photos = given or (real if real.is_dir() else made_up(folder / "photos"))
+    photos = chosen or (real if real.is_dir() else made_up(folder / "photos"))
     paths = listed(photos)
     names, size = prepare(run, folder)
     predictors = {name: predictor(name, folder, size) for name in names}

@@ -1,14 +1,14 @@
-"""Photos per second of a training step, beside PyTorch's with the same network and beside what the processor can do.
+"""Benchmark of the training step: eggseg and PyTorch with the same network, and the share of the processor's peak.
 
     python benchmarks/train_speed.py [--encoder NAME, or any other setting of eggseg.train]
 
-One batch is repeated, so that the step alone is measured: forward, loss, backward and AdamW. eggseg's is `model.fit` as
-training calls it, with its metric and its averaged weights. PyTorch's is its twin (see twin.py) under bfloat16 autocast
-in the `channels_last` layout, with cross-entropy that ignores VOID, clipped gradients and the fused AdamW, which was
-faster than the one for each. Everything runs in turns in one process, with all cores. Prints a Markdown table.
+One batch is repeated, so that only the step is measured: forward, loss, backward and AdamW. eggseg runs `model.fit` as
+training does, with the metric and the moving average of the weights. PyTorch runs the twin (see twin.py) under bfloat16
+autocast in the `channels_last` layout, with cross-entropy that ignores VOID, clipped gradients and the fused AdamW,
+which was faster than the `foreach` one. All run in turns in one process, with all cores. Prints a Markdown table.
 
-Where other programs run as well, PyTorch's threads wait for each other and lose more than TensorFlow's: measure on a
-machine that is idle, or compare on one core, as in `taskset -c 0 python benchmarks/train_speed.py`.
+Beside other programs, PyTorch's threads wait for each other and lose more time than TensorFlow's: measure on an idle
+machine, or on one core, as in `taskset -c 0 python benchmarks/train_speed.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from eggseg.training import learning
 from eggseg.training.callbacks import AveragedWeights
 from eggseg.training.config import Config
 
-# PyTorch's optimizers import Triton, whose LLVM and TensorFlow's end the process when they meet.
+# PyTorch's optimizers import Triton, whose LLVM and TensorFlow's crash the process when both are loaded.
 sys.modules["triton"] = None  # type: ignore[assignment]
 try:
     import torch
@@ -39,33 +39,33 @@ except ModuleNotFoundError:
     torch = None
 
 STEPS = 8
-"""Steps of a turn."""
+"""Steps per turn."""
 ROUNDS = 5
 SIDE = 4096
-"""Side of the matrices whose product tells what the processor can do."""
+"""Side of the square matrices whose product measures the processor's peak."""
 
 
 def flops(network: keras.Model) -> int:
-    """Floating-point operations of a training step, for each photo.
+    """Floating-point operations of a training step, per photo.
 
-    Only convolutions are counted, two operations for each multiplication. A convolution is computed up to three times:
-    forward; backward for its kernel, unless that is frozen; and backward for its input, if anything before it learns.
+    Counts convolutions only, two operations per multiplication. A convolution is computed up to three times: forward;
+    backward for its kernel, unless frozen; and backward for its input, if any layer before it is trained.
     """
-    total, learning = 0, set()
+    total, trained = 0, set()
     for layer in network.layers:
         if isinstance(layer, layers.InputLayer):
             continue
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-        after_learning = any(tensor._keras_history.operation.name in learning for tensor in inputs)
-        learns = bool(layer.trainable_weights)
-        if learns or after_learning:
-            learning.add(layer.name)
-        total += _forward(layer) * (1 + learns + after_learning)
+        after_trained = any(tensor._keras_history.operation.name in trained for tensor in inputs)
+        is_trained = bool(layer.trainable_weights)
+        if is_trained or after_trained:
+            trained.add(layer.name)
+        total += _forward(layer) * (1 + is_trained + after_trained)
     return total
 
 
 def _forward(layer: layers.Layer) -> int:
-    """Floating-point operations of a layer, forward, for one photo."""
+    """Floating-point operations of a layer's forward pass, per photo."""
     if isinstance(layer, layers.Conv2DTranspose):
         pixels = layer.input.shape[1:3]
     elif isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
@@ -83,9 +83,9 @@ def eggseg_turn(model: keras.Model, images: np.ndarray, truth: np.ndarray, confi
 
 def torch_turn(model: keras.Model, images: np.ndarray, truth: np.ndarray, config: Config) -> Callable[[], object]:
     module = twin(model).train()
-    learning = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learning, config.learning_rate, weight_decay=config.weight_decay, fused=True)
-    # A view: (n, 3, h, w) by its shape, pixel after pixel in memory, which is what `channels_last` means.
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    # A view of shape (n, 3, h, w) whose memory is (n, h, w, 3): the `channels_last` layout.
     images, truth = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(truth).long()
 
     def turn() -> None:
@@ -94,14 +94,14 @@ def torch_turn(model: keras.Model, images: np.ndarray, truth: np.ndarray, config
             with torch.autocast("cpu", torch.bfloat16, enabled=hardware.cpu_has_bfloat16()):
                 logits = module(images)
             torch.nn.functional.cross_entropy(logits, truth, ignore_index=VOID).backward()
-            torch.nn.utils.clip_grad_norm_(learning, 1.0)
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
 
     return turn
 
 
 def products(precision: str) -> dict[str, Callable[[], object]]:
-    """Each library's product of two large matrices."""
+    """The product of two large matrices, by library."""
     a = tf.random.normal((SIDE, SIDE), dtype=precision)
     works = {f"TensorFlow, {precision}": lambda: tf.matmul(a, a)}
     if torch:

@@ -1,6 +1,6 @@
-"""A Keras network's twin in PyTorch: the same layers, in the same order, with the same weights.
+"""The twin of a Keras network in PyTorch: the same layers in the same order, with the same weights.
 
-The twin is a module as one would write it by hand, in the layout that PyTorch is fastest with (`channels_last`).
+The twin runs like a hand-written module, in the layout that is fastest in PyTorch (`channels_last`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ Step = nn.Module | Callable[..., fx.Proxy]
 
 
 def twin(network: keras.Model) -> fx.GraphModule:
-    """The module, (n, 3, h, w) float32 to logits (n, classes, h, w), that computes what `network` does in (n, h, w, c).
+    """Convert `network` to a module from (n, 3, h, w) float32 to logits (n, classes, h, w).
 
-    For functional models of one input and one output, whose layers are each called once. What is frozen stays frozen.
+    `network` must be functional, with one input and one output, and call each layer once. Frozen layers stay frozen.
+    `TypeError` for layers without a twin.
     """
     modules, graph = nn.ModuleDict(), fx.Graph()
     tracer = fx.proxy.GraphAppendingTracer(graph)
@@ -46,7 +47,7 @@ def twin(network: keras.Model) -> fx.GraphModule:
 
 @functools.singledispatch
 def _steps(layer: layers.Layer) -> list[Step]:
-    """What a layer is in PyTorch: modules and functions to be called one after the other."""
+    """A layer in PyTorch: modules and functions to call in sequence."""
     raise TypeError(f"{layer.name}: there is no twin of a {type(layer).__name__} yet")
 
 
@@ -64,7 +65,7 @@ def _(layer: layers.DepthwiseConv2D) -> list[Step]:
 def _convolution(
     layer: layers.Conv2D | layers.DepthwiseConv2D, filters: int, groups: int, axes: tuple[int, ...]
 ) -> list[Step]:
-    """A convolution, whose kernel is Keras' with its `axes` in another order."""
+    """A convolution whose kernel is Keras', transposed to `axes`."""
     if layer.activation is not keras.activations.linear or any(d != 1 for d in layer.dilation_rate):
         raise TypeError(f"{layer.name}: there is no twin of a convolution with an activation or dilation yet")
     sides = [(0, 0), (0, 0)]
@@ -83,12 +84,12 @@ def _convolution(
     (top, bottom), (left, right) = sides
     if top == bottom and left == right:
         return [conv]
-    # PyTorch's convolutions pad both sides alike: what the far side needs beyond that is put there first.
+    # PyTorch's convolutions pad both sides alike: pad the rest of the far side first.
     return [nn.ZeroPad2d((0, right - left, 0, bottom - top)), conv]
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """How TensorFlow's `same` pads a side: (before, after)."""
+    """The padding (before, after) of TensorFlow's `same` along an axis."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -106,7 +107,7 @@ def _(layer: layers.Conv2DTranspose) -> list[Step]:
 
 @_steps.register
 def _(layer: layers.BatchNormalization) -> list[Step]:
-    # PyTorch's momentum is the share of the new, Keras' that of the old.
+    # PyTorch's momentum is the weight of the new value, Keras' that of the old.
     norm = nn.BatchNorm2d(layer.input.shape[-1], eps=layer.epsilon, momentum=1 - layer.momentum)
     gamma, beta, mean, variance = layer.get_weights()
     with torch.no_grad():

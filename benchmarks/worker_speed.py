@@ -1,11 +1,11 @@
-"""What several workers cost: measured on this machine's loopback, and computed for a network of 25 Gbit/s.
+"""Cost of several workers: measured over this machine's loopback, and computed for a network of 25 Gbit/s.
 
     python benchmarks/worker_speed.py [--image_size 400, or any other setting of eggseg.train]
 
-One worker trains on batches of `--batch_size` photos; then one with two replicas, each on half of the processor and of
-the batch, whose batch normalisation takes the moments of all; then two, processes that share the processor. The second
-table is computed: from the step of two replicas, the bytes of the gradients and the number of messages, for workers
-that each have a machine and full batches. Prints Markdown.
+First table, measured on batches of `--batch_size` photos: one worker; one worker with two replicas, each with half of
+the processor and half of the batch, and batch normalisation over both halves; two workers, processes that share the
+processor. Second table, computed from the step of two replicas, the bytes of the gradients and the number of messages:
+workers that each have their own machine and full batches. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from eggseg.training import learning
 from eggseg.training.config import Config
 
 STEPS = 12
-"""Steps that are timed; the median counts."""
+"""Steps that are timed; the result is their median."""
 WARM_UP = 4
 
 NETWORK = 25e9 / 8
-"""Bytes a second between two machines."""
+"""Bytes per second between two machines."""
 LATENCY = 50e-6
-"""Seconds until a message arrives."""
+"""Seconds from sending a message to its arrival."""
 GPU_STEP = 0.05
-"""Seconds of a step on a GPU: not measured, a round number to compute with."""
+"""Seconds of a step on a GPU: an assumed round number, not measured."""
 PLACE = "EGGSEG_WORKER"
-"""Environment variable that tells a worker from the command."""
+"""Environment variable that is set for workers only; its value is the kind of worker."""
 
 
 class Clock(keras.callbacks.Callback):
-    """Seconds between the ends of steps."""
+    """Records when each step ends, seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,14 +55,14 @@ class Clock(keras.callbacks.Callback):
 
 
 def replicas() -> distribution.Workers:
-    """Two halves of this processor, as if they were GPUs."""
+    """One worker with two replicas, each on half of this processor."""
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
     return distribution.Workers(tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]))
 
 
 def work(config: Config) -> None:
-    """Be a worker; the first prints its figures."""
+    """Run as a worker; worker 0 prints its figures as JSON."""
     halves = os.environ[PLACE] == "replicas"
     workers = replicas() if halves else distribution.join(config.distribution, config.num_gpus)
     size, rest = divmod(config.batch_size, workers.replicas)
@@ -88,11 +88,11 @@ def work(config: Config) -> None:
 
 
 def measure(kind: str, count: int) -> dict[str, float]:
-    """The figures of so many workers."""
+    """Start `count` workers of a kind; return the figures of worker 0."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    hosts = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
+    hosts = [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
+    for server in sockets:
+        server.close()
     started = []
     for i in range(count):
         place = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}
@@ -105,9 +105,9 @@ def measure(kind: str, count: int) -> dict[str, float]:
 
 
 def computed(step: float, gradients: float, norms: float, workers: int) -> float:
-    """Seconds of a step in a ring of workers, in which every message goes around twice."""
+    """Seconds of a step with ring all-reduce, in which every message passes around the ring twice."""
     hops = 2 * (workers - 1)
-    # The gradients; mean and variance of each norm, and as much on the way back; both halves of five figures.
+    # Gradients: 1. Each batch normalisation: mean and variance, forward and backward: 4. Five metrics of two parts: 10.
     messages = 1 + 4 * norms + 10
     return step + hops / workers * gradients / NETWORK + messages * hops * LATENCY
 
@@ -118,9 +118,10 @@ def main() -> None:
         work(config)
         return
     kinds = {"one": ("workers", 1), "one, two replicas": ("replicas", 1), "two": ("workers", 2)}
-    found = {name: measure(*of) for name, of in kinds.items()}
-    rows = [[name, f"{1000 * of['step']:.0f}", f"{config.batch_size / of['step']:.1f}"] for name, of in found.items()]
-    one, halves = found["one"], found["one, two replicas"]
+    measured = {name: measure(*arguments) for name, arguments in kinds.items()}
+    steps = {name: figures["step"] for name, figures in measured.items()}
+    rows = [[name, f"{1000 * step:.0f}", f"{config.batch_size / step:.1f}"] for name, step in steps.items()]
+    one, halves = measured["one"], measured["one, two replicas"]
     print(
         f"Network `{config.encoder}` of {config.image_size} pixels, {config.batch_size} photos a step over all "
         f"workers, {one['gradients'] / 1e6:.1f} MB of gradients, {one['norms']:.0f} batch normalisations. Measured, "

@@ -1,4 +1,4 @@
-"""What several tests share: a small made-up data set, a small trained run, and where the real photos are."""
+"""Shared fixtures: a small made-up data set, a small trained run, and the folder of the real photos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from helpers.data_sets import SMALL, draw
 from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-settings.register_profile("any machine", deadline=None)  # no test fails because a processor is slow
+settings.register_profile("any machine", deadline=None)  # a slow processor fails no test
 settings.load_profile("any machine")
 
 
@@ -21,7 +21,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder, trained for a moment."""
+    """A run folder of a network trained for seconds."""
     from eggseg import train
 
     folder = tmp_path_factory.mktemp("run")
@@ -32,7 +32,7 @@ def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_dir() -> Path:
-    """The folder of the real photos; tests that ask for it are skipped, aloud, where it is not."""
+    """The folder of the real photos; without it, tests that need it are skipped with a message."""
     folder = Path(os.environ.get("EGGSEG_DATA", "../shared/data/eggs-and-pans"))
     if not (folder / "train" / "images").is_dir():
         pytest.skip(f"NO REAL PHOTOS at {folder}: set EGGSEG_DATA to the folder that holds train/ and test/")

@@ -1,1 +1,1 @@
-"""Masks without labels, or with few."""
+"""Masks from photos with few labels or none."""

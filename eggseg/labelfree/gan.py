@@ -1,4 +1,4 @@
-"""`eggseg semisupervised`: photos of which few have masks to a trained model, and to masks for the others."""
+"""`eggseg semisupervised`: train on photos of which few have masks, then write masks for the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> int:
-    # Only now: whoever asks for --help does not wait for TensorFlow.
+    # Imported here so that --help does not wait for TensorFlow.
     from eggseg.labelfree.fewmasks import semisupervised
 
     return semisupervised.run(settings)

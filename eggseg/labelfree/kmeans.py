@@ -1,4 +1,4 @@
-"""`eggseg kmeans`: pixels to clusters, and to masks where these have names."""
+"""`eggseg kmeans`: cluster the pixels of photos; write masks once the clusters have names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: OfPixels) -> int:
-    # Only now: whoever asks for --help does not wait for TensorFlow.
+    # Imported here so that --help does not wait for TensorFlow.
     from eggseg.labelfree.clusters import clustering
 
     return clustering.run(settings)

@@ -1,4 +1,4 @@
-"""`eggseg sam`: everything that Segment Anything finds, in clusters, and masks by their names."""
+"""`eggseg sam`: cluster the objects that Segment Anything finds; write masks once the clusters have names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: OfThings) -> int:
-    # Only now: whoever asks for --help does not wait for ONNX Runtime.
+    # Imported here so that --help does not wait for ONNX Runtime.
     from eggseg.labelfree.clusters import things
 
     return things.run(settings)

@@ -1,11 +1,11 @@
-"""Damaged files through every decoder: each gives pixels or says what is wrong, and none crashes, hangs or swells.
+"""Fuzz every decoder with damaged files: each gives pixels or an error; none crashes, hangs or exhausts memory.
 
     python tests/fuzz/decode.py --count 20000
 
-Whatever the graph takes Pillow opens too, with the same size and the same way up.
+Each file that the graph decodes must also open in Pillow, with the same size and orientation.
 
-Files of every format are damaged as disks, networks and bad programs do it: bits flipped, bytes overwritten, pieces cut
-out, doubled, moved or taken from another file. The file in work lies at --scratch, and is still there after a crash.
+Files of every format are damaged like by disks, networks and faulty programs: bits flipped, bytes overwritten, pieces
+cut out, cut off, doubled, or taken from another file. The current file lies at --scratch, also after a crash.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from eggseg.pictures.pillow import PictureError
 
 MAX_PIXELS = 1_000_000
 HANGS = 60
-"""Seconds after which a file counts as one that hangs."""
+"""Seconds per file, after which a decoder counts as hanging."""
 
 BYTES = st.integers(0, 255)
 ODD = st.sampled_from((0, 1, 127, 128, 254, 255))
-"""Bytes at which lengths and sizes overflow."""
+"""Byte values at which lengths and sizes overflow."""
 
 SOUND = [file.data for file in FILES.values()]
 
@@ -54,7 +54,7 @@ def in_graph(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 @st.composite
 def damaged(draw: DrawFn) -> bytes:
-    """A sound file after one to four mishaps, half of them near its beginning, where the lengths stand."""
+    """An intact file with one to four kinds of damage, half of it near the start, where the lengths are stored."""
     data = bytearray(draw(st.sampled_from(SOUND)))
     for _ in range(draw(st.integers(1, 4))):
         last = max(0, len(data) - 1)
@@ -81,7 +81,7 @@ def damaged(draw: DrawFn) -> bytes:
 
 
 def check(data: bytes, outcomes: Counter[str]) -> None:
-    """Decode as a photo, in the graph and by Pillow, and as a mask: to pixels, or to the error that says why not."""
+    """Decode as a photo, in the graph and by Pillow, and as a mask; each must give pixels or the expected error."""
     try:
         photo, shape, tag = in_graph(data)
         assert photo.dtype == tf.uint8
@@ -90,8 +90,9 @@ def check(data: bytes, outcomes: Counter[str]) -> None:
         assert int(tf.reduce_prod(shape)) <= MAX_PIXELS
         with pillow.opened(io.BytesIO(data), MAX_PIXELS) as picture:
             width, height = picture.size
-            found = pillow.orientation_tag(picture, data)
-        assert (found, tuple(shape.numpy())) == (int(tag), (height, width) if found < 5 else (width, height))
+            expected_tag = pillow.orientation_tag(picture, data)
+        expected_shape = (height, width) if expected_tag < 5 else (width, height)
+        assert (expected_tag, expected_shape) == (int(tag), tuple(shape.numpy()))
         outcomes["graph: pixels"] += 1
     except tf.errors.InvalidArgumentError:
         outcomes["graph: refused"] += 1
@@ -111,7 +112,7 @@ def check(data: bytes, outcomes: Counter[str]) -> None:
 
 
 def run(count: int, scratch: Path, strategy: SearchStrategy[bytes] | None = None) -> Counter[str]:
-    """Check so many damaged files; how often what came of them."""
+    """Check `count` damaged files; return how often each outcome occurred."""
     outcomes: Counter[str] = Counter()
 
     @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -131,15 +132,17 @@ def run(count: int, scratch: Path, strategy: SearchStrategy[bytes] | None = None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20_000, help="damaged files")
-    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir(), "damaged"), help="the file in work")
+    parser.add_argument("--count", type=int, default=20_000, help="number of damaged files")
+    parser.add_argument(
+        "--scratch", type=Path, default=Path(tempfile.gettempdir(), "damaged"), help="where to write the current file"
+    )
     args = parser.parse_args()
     faulthandler.enable()
-    begun = time.perf_counter()
+    start = time.perf_counter()
     outcomes = run(args.count, args.scratch)
-    minutes, peak = (time.perf_counter() - begun) / 60, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    for what, times in sorted(outcomes.items()):
-        print(f"{what:<16} {times:>8}")
+    minutes, peak = (time.perf_counter() - start) / 60, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    for outcome, times in sorted(outcomes.items()):
+        print(f"{outcome:<16} {times:>8}")
     print(f"{minutes:.1f} minutes, peak memory {peak:.0f} MiB")
     args.scratch.unlink(missing_ok=True)
 

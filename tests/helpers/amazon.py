@@ -1,4 +1,4 @@
-"""What SageMaker does around `code/inference.py`: an endpoint, a batch transform, TensorFlow Serving behind both."""
+"""Stand-ins for SageMaker around `code/inference.py`: endpoint, batch transform, and TensorFlow Serving behind both."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import pytest
 from eggseg.exported import endpoint
 
 SERVERLESS = 4 * 1024 * 1024
-"""Bytes that a serverless endpoint takes, and gives."""
+"""Most bytes of a request to a serverless endpoint, and of its response."""
 
 
 class Serving(BaseHTTPRequestHandler):
-    """TensorFlow Serving's REST API, which says "mask of" whatever it gets, but for what is "broken" or "heavy"."""
+    """TensorFlow Serving's REST API: answers photo X with "mask of X"; "broken" gives 400, "heavy" gives 503."""
 
     def do_POST(self) -> None:
         sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -54,7 +54,7 @@ class Answer(NamedTuple):
 
 
 class Container:
-    """AWS's container: its defaults for headers, and 500 with the reason for whatever the handler raises."""
+    """AWS's container: its default headers, and status 500 with the message of whatever the handler raises."""
 
     def __init__(self, rest_uri: str) -> None:
         self.rest_uri = rest_uri
@@ -72,7 +72,7 @@ class Container:
         return Answer(200, content if isinstance(content, bytes) else content.encode(), kind)
 
     def invoke_serverless(self, body: bytes, content_type: str, accept: str | None = None) -> Answer:
-        """As a serverless endpoint, before which AWS refuses what is too large."""
+        """`invoke` behind a serverless endpoint, where AWS rejects requests and responses that are too large."""
         if len(body) > SERVERLESS:
             return Answer(413, b'{"message": "Request size exceeded"}', "application/json")
         answer = self.invoke(body, content_type, accept)
@@ -81,7 +81,7 @@ class Container:
         return answer
 
     def transform(self, photos: Path, masks: Path, concurrent: int, accept: str = "image/png") -> str:
-        """Work through a folder as a batch transform, each NAME to NAME.out; "Completed", or "Failed" where one was."""
+        """Run a batch transform, NAME to NAME.out; return "Failed" if any photo failed, else "Completed"."""
         with pytest.MonkeyPatch.context() as environment, ThreadPoolExecutor(concurrent) as pool:
             environment.setenv("SAGEMAKER_BATCH", "true")
             paths = sorted(photos.iterdir())

@@ -1,4 +1,4 @@
-"""A photo with an egg in a pan, annotated as labelling tools do, and what comes of it."""
+"""A photo with an egg in a pan, annotated in the formats of labelling tools, and its expected masks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def egg_in_pan() -> np.ndarray:
 
 
 def photo(path: Path, width: int = WIDTH, height: int = HEIGHT, seed: int = 0) -> Path:
-    """A photo, another one for each seed."""
+    """Write a JPEG; each seed gives another photo."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded(Image.fromarray(ramp(width, height, seed)), "JPEG"))
     return path
@@ -53,7 +53,7 @@ def write(path: Path, content: Any) -> Path:
 
 
 def coco(*segmentations: tuple[int, object], egg: str = "egg", pan: str = "pan") -> dict[str, Any]:
-    """A file of one photo a.jpg; categories 3 and 5 are egg and pan."""
+    """A COCO file with one photo, a.jpg; category 3 is egg, 5 is pan."""
     return {
         "images": [{"id": 7, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT}],
         "categories": [{"id": 3, "name": egg}, {"id": 5, "name": pan}],
@@ -68,8 +68,8 @@ def labelme(*shapes: dict[str, Any], path: str = "a.jpg") -> dict[str, Any]:
     return {"imagePath": path, "imageHeight": HEIGHT, "imageWidth": WIDTH, "shapes": list(shapes)}
 
 
-def shape(kind: str, points: list[list[float]], label: str = "egg", **more: str) -> dict[str, Any]:
-    return {"label": label, "shape_type": kind, "points": points, **more}
+def shape(kind: str, points: list[list[float]], label: str = "egg", **fields: str) -> dict[str, Any]:
+    return {"label": label, "shape_type": kind, "points": points, **fields}
 
 
 def cvat(path: Path, shapes: str, head: str = "") -> Path:
@@ -79,7 +79,7 @@ def cvat(path: Path, shapes: str, head: str = "") -> Path:
 
 
 def converted(source: Path, *args: str) -> dict[str, np.ndarray]:
-    """The class ids, (h, w) uint8, of all masks that come of a source, by the names of their photos."""
+    """Convert `source`; return the class ids (h, w) uint8 of all masks, by the names of their photos."""
     out = source.parent / "out"
     assert convert.main([str(source), str(out), *args]) == 0
     names = [path.relative_to(out / "images").as_posix() for path in sorted((out / "images").rglob("*.*"))]
@@ -87,7 +87,7 @@ def converted(source: Path, *args: str) -> dict[str, np.ndarray]:
 
 
 def refused(source: Path, *args: str) -> None:
-    """Assert that nothing is written, not even a folder."""
+    """Assert that converting `source` fails and writes nothing, not even a folder."""
     out = source.parent / "out"
     assert convert.main([str(source), str(out), *args]) == 2
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""Small made-up data sets, and the settings of a network that learns them in seconds."""
+"""Small made-up data sets, and settings of a network that trains on them in seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZES = ((96, 64), (64, 96), (77, 51), (120, 90))  # width, height
 
 
 def draw(folder: Path, count: int, seed: int = 0) -> Path:
-    """A data set of `count` photos with one pan and one egg each, PNG and JPEG in turn, of several odd sizes."""
+    """Write `count` photos and masks, each with one pan and one egg: JPEG and PNG in turn, in the sizes of `SIZES`."""
     rng = np.random.default_rng(seed)
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
@@ -43,7 +43,7 @@ SMALL = (
 
 
 def numbered(count: int, size: int = 17) -> Squares:
-    """Squares whose every pixel is their own number."""
+    """Squares in which every pixel is the index of the square."""
     from eggseg.data.squares import Squares
 
     pixels = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, size, size, 4)).copy()

@@ -1,4 +1,4 @@
-"""Pictures in every format, and what their pixels are, by a reference that shares nothing with the package."""
+"""Pictures in every format, with their expected pixels from a reference that shares no code with the package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 37, 21
 
 
 def ramp(width: int = WIDTH, height: int = HEIGHT, seed: int = 0) -> np.ndarray:
-    """Smooth colours with some noise, as a photo has, (height, width, 3) uint8."""
+    """Smooth colours with some noise, like a photo, (height, width, 3) uint8."""
     y, x = np.mgrid[:height, :width]
     smooth = np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], -1)
     noise = np.random.default_rng(seed).integers(-20, 20, smooth.shape)
@@ -42,7 +42,7 @@ def grey(values: np.ndarray) -> np.ndarray:
 
 
 def by_pillow(data: bytes) -> np.ndarray:
-    """The pixels that Pillow gives, transparent ones on black."""
+    """The pixels that Pillow decodes, with transparency over black."""
     with Image.open(io.BytesIO(data)) as picture:
         return on_black(np.asarray(picture.convert("RGBA")))
 
@@ -52,7 +52,7 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def with_chunks(data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
-    """A PNG with more chunks, before its first of pixels and before its end."""
+    """Insert chunks into a PNG: `before` its pixels, and `after` them, before its end."""
     at = data.index(b"IDAT") - 4
     return data[:at] + before + data[at:-12] + after + data[-12:]
 
@@ -71,7 +71,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def png(values: np.ndarray, depth: int, color: int = 0, *chunks: bytes) -> bytes:
-    """A PNG of one channel of so few bits, (h, w) integers, with other chunks before the pixels."""
+    """A PNG of `depth` bits per pixel, 1 to 8, one channel, from (h, w) integers, with `chunks` before the pixels."""
     height, width = values.shape
     bits = np.unpackbits(values.astype(np.uint8)[..., None], axis=-1)[..., 8 - depth :].reshape(height, -1)
     rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(bits, axis=-1))
@@ -81,7 +81,7 @@ def png(values: np.ndarray, depth: int, color: int = 0, *chunks: bytes) -> bytes
 
 
 def interlaced(picture: Image.Image) -> bytes:
-    """An RGB PNG in Adam7's seven passes, which Pillow reads and does not write."""
+    """An RGB PNG in Adam7's seven passes, which Pillow can read but not write."""
     pixels = np.asarray(picture)
     passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
     parts = [pixels[top::down, left::right] for top, left, down, right in passes]
@@ -91,28 +91,28 @@ def interlaced(picture: Image.Image) -> bytes:
 
 
 def by_opencv(pixels: np.ndarray, kind: str, *options: int) -> bytes:
-    """Grey, RGB or RGBA of 16 bits, which Pillow does not write in colour."""
+    """Encode grey, RGB or RGBA with 16 bits per channel; Pillow cannot write 16-bit colour."""
     order = {2: ..., 3: np.s_[..., ::-1]}[pixels.ndim] if pixels.shape[-1] != 4 else np.s_[..., [2, 1, 0, 3]]
     return cv2.imencode(kind, pixels[order], options)[1].tobytes()
 
 
 def as_ycck(data: bytes) -> bytes:
-    """A JPEG of four channels whose Adobe segment says that they are YCCK."""
+    """Mark the four channels of a JPEG as YCCK in its Adobe segment."""
     at = data.index(b"Adobe") + 11
     return data[:at] + b"\x02" + data[at + 1 :]
 
 
 @dataclass(frozen=True)
 class File:
-    """A file, the pixels that it holds, and how far from them a decoder may be on the mean."""
+    """A file and its expected pixels; `tolerance` is the mean error that a decoder may have."""
 
     data: bytes
     pixels: np.ndarray
     """(h, w, 3) uint8."""
     in_graph: bool = True
-    """Whether TensorFlow reads it."""
+    """Whether TensorFlow can read it."""
     by_pillow: bool = True
-    """Whether Pillow reads it right."""
+    """Whether Pillow decodes it correctly."""
     tolerance: float = 0.0
 
 
@@ -144,7 +144,7 @@ def files() -> dict[str, File]:
             f"PNG, grey of {d} bits, one transparent": File(
                 png(few[d], d, 0, chunk(b"tRNS", b"\0\1")),
                 grey(np.where(few[d] == 1, 0, shown[d])),
-                by_pillow=d == 1,  # it looks for the 1 among the values of 8 bits
+                by_pillow=d == 1,  # Pillow compares the transparent value with the 8-bit values
             )
             for d in few
         },
@@ -158,7 +158,7 @@ def files() -> dict[str, File]:
         "PNG, RGB of 16 bits": File(
             by_opencv(wide[..., :3], ".png"),
             divided(wide[..., :3]),
-            by_pillow=False,  # it drops the lower 8 bits
+            by_pillow=False,  # Pillow drops the lower 8 bits
         ),
         "PNG, RGB with alpha": pillow(transparent, "PNG"),
         "PNG, RGB with alpha of 16 bits": File(by_opencv(wide, ".png"), on_black(divided(wide)), by_pillow=False),

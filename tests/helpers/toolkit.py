@@ -1,4 +1,4 @@
-"""SageMaker's own training toolkit, run as in a container, from the request that would have started the job."""
+"""Run SageMaker's training toolkit as in a container, from the request that starts a job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import boto3
 
 
 class Job:
-    """The folders of a job as SageMaker lays them out."""
+    """The folders of a training job, in SageMaker's layout."""
 
     def __init__(self, base: Path, request: dict[str, Any]) -> None:
         self.base = base
@@ -54,11 +54,11 @@ class Job:
             s3.download_file(item.key, str(path))
 
     def start(self) -> subprocess.Popen[str]:
-        """The toolkit's `train`, in a session of its own, as a container ends all of it at once."""
+        """Start the toolkit's `train` in a session of its own: like a container, all of it can be ended at once."""
         env = os.environ | {
             "SAGEMAKER_BASE_DIR": str(self.base),
             "SAGEMAKER_TRAINING_MODULE": "sagemaker_tensorflow_container.training:main",
-            "SM_STUDIO_LOCAL_MODE": "true",  # otherwise it looks for the hosts by name, for minutes
+            "SM_STUDIO_LOCAL_MODE": "true",  # without it, the toolkit resolves the hosts' names for minutes
             "PYTHONUNBUFFERED": "1",
         }
         return subprocess.Popen(

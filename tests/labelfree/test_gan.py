@@ -147,7 +147,7 @@ def test_an_ordinary_training_does_not_go_on_with_such_a_run(data_dir, tmp_path,
         (["--labelled_photos", "5", "--folds", "5"], "--fold is all, expected one of the --folds"),
         (
             ["--labelled_photos", "12"],
-            "no photo is without its mask: expected an --unlabeled_dir with others, or fewer --labelled_photos",
+            "every photo has a mask: expected photos without masks in --unlabeled_dir, or fewer --labelled_photos",
         ),
         (["--unlabeled_dir", "nowhere"], "nowhere is not there: expected a folder of photos, or one with images/"),
         (["--labelled_photos", "50"], "--labelled_photos is 50, expected at most the 12 photos that are trained on"),
@@ -228,7 +228,7 @@ def test_masks_are_drawn_to_what_the_judge_takes_for_true(known):
 def test_photos_that_are_to_cover_each_other_are_two_on_each_device(data_dir, tmp_path, capsys):
     args = command(data_dir, tmp_path / "run", "fixmatch", "--labelled_photos", "5", "--batch_size", "1")
     assert gan.main(args) == 2
-    assert "--batch_size is 1, expected at least 2: on each device photos cover parts" in capsys.readouterr().err
+    assert "--batch_size is 1, expected at least 2: CutMix needs two photos on each device" in capsys.readouterr().err
 
 
 def test_the_share_of_what_is_trusted():

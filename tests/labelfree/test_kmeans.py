@@ -119,7 +119,7 @@ def test_photos_without_masks_are_clustered_beside_those_with(few, tmp_path, cap
         path.unlink()
     assert kmeans.main(command(data, tmp_path / "out")) == 0
     out = capsys.readouterr().out
-    assert "measured on the 4 photos with masks: 2 files lack another:" in out
+    assert "measured on the 4 photos with masks: 2 files have no partner:" in out
     assert "miou=" in out
     assert len(masks(tmp_path / "out")) == 6
 
@@ -140,7 +140,7 @@ def test_what_a_run_has_learned_since_is_another_setting(tmp_path):
 def test_clusters_are_no_network(few, tmp_path, capsys):
     assert kmeans.main(command(few, tmp_path / "first")) == 0
     assert kmeans.main([*command(few, tmp_path / "second"), "--features", str(tmp_path / "first")]) == 2
-    assert "holds something else than a run of eggseg.train" in capsys.readouterr().err
+    assert "is no run folder of eggseg.train: its config.json has no settings" in capsys.readouterr().err
 
 
 def test_what_it_made_in_a_folder_of_photos_is_no_photo(few, tmp_path):
@@ -156,8 +156,8 @@ def test_what_it_made_in_a_folder_of_photos_is_no_photo(few, tmp_path):
     [
         ("data", "is the folder of the photos"),
         ("data/images", "is the folder of the photos"),
-        ("run", "holds something else than clusters"),
-        ("others", "holds something else than clusters"),
+        ("run", "holds other files than clusters"),
+        ("others", "holds other files than clusters"),
     ],
 )
 def test_nothing_else_is_written_over(few, tmp_path, place, message, capsys):
@@ -177,7 +177,7 @@ def test_without_masks_somebody_names_the_clusters(few, tmp_path, capsys):
     photos, output = tmp_path / "photos", tmp_path / "out"
     shutil.copytree(few / "images", photos)
     assert kmeans.main(command(photos, output)) == 0
-    assert "no masks yet: --name or --examples says" in capsys.readouterr().out
+    assert "no masks yet: name the clusters with --name or --examples" in capsys.readouterr().out
     assert not (output / "masks").exists()
     assert kmeans.main(command(photos, output, "--name", "2=egg")) == 0
     for path in (output / "clusters").iterdir():
@@ -202,7 +202,7 @@ def test_features_of_segment_anything(few, tmp_path):
     ("args", "message"),
     [
         (["--clusters", "1"], "--clusters is 1, expected 2 to 254"),
-        (["--features", "spoon"], "--features spoon is no run folder: expected one, sam, or an encoder: effic"),
+        (["--features", "spoon"], "--features is spoon, expected a run folder, sam, or an encoder: effic"),
         (["--seed", "-1"], "--seed is -1, expected at least 0"),
         (["--texture", "nan"], "--texture is nan, expected at least 0"),
         (["--name", "9=egg"], "--name 9=egg: expected CLUSTER=CLASS, a cluster of 0 to 4"),
@@ -250,7 +250,7 @@ def test_clusters_are_found_and_kept(tmp_path):
 def test_of_many_photos_few_vectors_each_are_kept(monkeypatch):
     monkeypatch.setattr(centers, "SAMPLES", 11)
     vectors = [np.random.default_rng(i).normal(size=(50, 3)) for i in range(3)]
-    with pytest.raises(InputError, match="--clusters is 10, expected at most the 9 that were found"):
+    with pytest.raises(InputError, match="--clusters is 10, expected at most 9, the number of vectors found"):
         fit(vectors, len(vectors), 10, 0, None, 2)
 
 

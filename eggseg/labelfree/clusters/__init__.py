@@ -1,1 +1,1 @@
-"""Clusters of pixels, of features, or of what Segment Anything finds, and the classes that they stand for."""
+"""Clusters of pixels, of features or of Segment Anything's objects, and the class of each cluster."""

@@ -1,4 +1,4 @@
-"""k-means over the photos of a whole folder."""
+"""One k-means fitted to all photos of a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eggseg.errors import InputError, missing_extra
 from eggseg.files import write_bytes
 
 SAMPLE, SAMPLES = 4000, 1_200_000
-"""Vectors that k-means learns from, of each photo and of all: of many photos, so many fewer of each."""
+"""Most vectors that k-means is fitted to: per photo, and in all. With many photos, each contributes fewer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,19 +31,19 @@ class Clusters:
         return len(self.centers)
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """(..., d) to (..., clusters) float32: squared distances to the centres, but for their sign."""
+        """Negative squared distances to the centres: (..., d) to (..., clusters) float32."""
         points = ((features - self.mean) @ self.projection).astype(np.float32)
         return 2 * points @ self.centers.T - (self.centers**2).sum(1) - (points**2).sum(-1, keepdims=True)
 
     def save(self, path: Path) -> None:
-        """Write all to an .npz file."""
+        """Write the arrays to an .npz file."""
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **dataclasses.asdict(self))
         write_bytes(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Clusters:
-        """What `save` wrote; `InputError` where that is not there."""
+        """Read what `save` wrote; `InputError` if it cannot be read."""
         try:
             with np.load(path) as arrays:
                 return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
@@ -52,12 +52,12 @@ class Clusters:
 
 
 def fit(
-    vectors: Iterable[np.ndarray], photos: int, clusters: int, seed: int, weights: np.ndarray | None, parts: int
+    vectors: Iterable[np.ndarray], photos: int, clusters: int, seed: int, weights: np.ndarray | None, components: int
 ) -> Clusters:
-    """Fit to the vectors (n, d) of each of so many photos, with k-means on batches (Sculley 2010).
+    """Fit mini-batch k-means (Sculley 2010) to `vectors`, which yields an (n, d) array for each of `photos` photos.
 
-    Each of the d is given the same spread, times its weight; without weights, so many principal components take their
-    place.
+    With `weights` (d,), each dimension is scaled to unit standard deviation, then multiplied by its weight. Without,
+    the vectors are projected onto that many principal `components`.
     """
     try:
         from sklearn.cluster import MiniBatchKMeans
@@ -65,17 +65,17 @@ def fit(
     except ModuleNotFoundError:
         raise missing_extra("k-means", "labelfree") from None
     rng = np.random.default_rng(seed)
-    most = min(SAMPLE, max(1, SAMPLES // photos))
-    sample = np.concatenate([rng.choice(some, min(most, len(some)), replace=False) for some in vectors])
+    per_photo = min(SAMPLE, max(1, SAMPLES // photos))
+    sample = np.concatenate([rng.choice(part, min(per_photo, len(part)), replace=False) for part in vectors])
     if len(sample) < clusters:
         raise InputError(
-            f"--clusters is {clusters}, expected at most the {len(sample)} that were found, or more photos"
+            f"--clusters is {clusters}, expected at most {len(sample)}, the number of vectors found; or add photos"
         )
     mean = sample.mean(0)
     if weights is None:
-        projection = PCA(min(parts, *sample.shape), random_state=seed).fit(sample).components_.T
+        projection = PCA(min(components, *sample.shape), random_state=seed).fit(sample).components_.T
     else:
         projection = np.diag(weights / np.maximum(sample.std(0), 1e-6))
     points = (sample - mean) @ projection
-    found = MiniBatchKMeans(clusters, random_state=seed, batch_size=4096, n_init=5).fit(points)
-    return Clusters(*(part.astype(np.float32) for part in (mean, projection, found.cluster_centers_)))
+    kmeans = MiniBatchKMeans(clusters, random_state=seed, batch_size=4096, n_init=5).fit(points)
+    return Clusters(*(array.astype(np.float32) for array in (mean, projection, kmeans.cluster_centers_)))

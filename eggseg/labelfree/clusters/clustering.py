@@ -1,4 +1,4 @@
-"""k-means on the pixels of photos, or on what a network sees in them."""
+"""k-means on the pixels of photos, or on the features of a network."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from eggseg.labelfree.clusters.settings import OfPixels
 from eggseg.pictures import geometry
 
 DECISIVE = ("features", "encoder_weights", "size", "position", "texture", "components", "smooth")
-"""Settings under which clusters are others."""
+"""Settings that change the clusters."""
 
 
 def run(settings: OfPixels) -> int:
-    """Clusters, masks and figures of a folder."""
+    """Write clusters, masks and metrics of a folder."""
     return naming.run(settings, DECISIVE, Pixels(settings))
 
 
 class Pixels:
-    """A `naming.Method` whose clusters are of single pixels."""
+    """A `naming.Method` that clusters single pixels."""
 
     def __init__(self, settings: OfPixels) -> None:
         self.settings = settings
@@ -36,10 +36,10 @@ class Pixels:
             self.see = features.of_network(settings.features, settings.encoder_weights, settings.size)
 
     def fit(self, photos: Mapping[str, Path]) -> Clusters:
-        chosen = self.settings
-        pixels = chosen.features == "pixels"
-        weights = features.pixel_weights(chosen.position, chosen.texture) if pixels else None
-        return fit(self._vectors(photos), len(photos), chosen.clusters, chosen.seed, weights, chosen.components)
+        settings = self.settings
+        pixels = settings.features == "pixels"
+        weights = features.pixel_weights(settings.position, settings.texture) if pixels else None
+        return fit(self._vectors(photos), len(photos), settings.clusters, settings.seed, weights, settings.components)
 
     def labels(self, model: Clusters) -> int:
         return len(model)
@@ -52,8 +52,8 @@ class Pixels:
             scores = smoothing.guided(tf.image.resize(scores, square.shape[:2]).numpy(), square)
         height, width = image.shape[:2]
         best, clusters = np.full((height, width), -np.inf, np.float32), np.zeros((height, width), np.uint8)
-        # One after the other: those of all clusters at once would be gigabytes of a large photo. What is ahead nowhere
-        # in the square is hardly ahead between its pixels.
+        # One cluster at a time: the scores of all clusters of a large photo would take gigabytes. Clusters that win no
+        # pixel of the square are skipped: they hardly win one at the photo's size.
         for i in np.unique(tf.argmax(tf.image.resize(scores, square.shape[:2]), -1)):
             score = geometry.restore(scores[..., i : i + 1], height, width).numpy()[..., 0]
             better = score > best
@@ -61,10 +61,10 @@ class Pixels:
         return clusters
 
     def _vectors(self, photos: Mapping[str, Path]) -> Iterator[np.ndarray]:
-        """The vectors (n, d) of each photo, without its padding."""
-        for photo in track(photos.values(), "looking"):
+        """Yield the vectors (n, d) of each photo, without its padding."""
+        for photo in track(photos.values(), "reading photos"):
             image, _ = labelled.read_photo(photo)
-            found = self.see(geometry.letterbox(image, self.settings.size).numpy())
-            there = np.zeros((*image.shape[:2], 1), np.uint8)
-            inside = geometry.letterbox(there, len(found), labels=True, pad=VOID).numpy()[..., 0] != VOID
-            yield found[inside]
+            grid = self.see(geometry.letterbox(image, self.settings.size).numpy())
+            blank = np.zeros((*image.shape[:2], 1), np.uint8)
+            inside = geometry.letterbox(blank, len(grid), labels=True, pad=VOID).numpy()[..., 0] != VOID
+            yield grid[inside]

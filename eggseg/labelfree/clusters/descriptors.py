@@ -1,4 +1,4 @@
-"""What a mask is like: what a network sees in it, its colour and that of what lies around it, its shape."""
+"""Descriptors of masks: a network's features, colour, contrast with the surroundings, and shape."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from eggseg.labelfree.clusters.proposals import FRAME
 
 WEIGHTS = {"seen": 4.0, "color": 1.0, "spread": 0.5, "contrast": 2.0, "shape": 1.0}
-"""What the parts of a descriptor count."""
+"""Weights of the parts of a descriptor."""
 
 REACH = 0.15
-"""How far around a mask its surroundings go, of the square root of its area."""
+"""Width of the surroundings of a mask, as a share of the square root of its area."""
 
 
 def describe(masks: np.ndarray, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Descriptors (n, d + 13) float32 of masks (n, FRAME, FRAME) of a photo (h, w, 3) uint8.
 
-    The mean over the mask of what a network sees in the frame, (grid, grid, d), of length 1; mean and deviation of
-    CIELAB; what its surroundings have more of CIELAB, which tells a plate on a table from an egg on a plate; the share
-    of the photo, roundness (4 pi area / perimeter squared), solidity (the share of its convex hull), and whether it
-    touches the photo's edge.
+    The parts, in order: the mean over the mask of the network's features of the frame, `seen` (grid, grid, d),
+    scaled to length 1; mean and standard deviation of CIELAB; mean CIELAB of the surroundings minus that of the mask,
+    which separates a plate on a table from an egg on a plate; the share of the photo (log10), roundness (4 pi area /
+    perimeter squared), solidity (area / area of the convex hull), and whether the mask touches the photo's edge.
     """
     scale = FRAME / max(image.shape[:2])
     height, width = (max(1, round(scale * side)) for side in image.shape[:2])
@@ -51,14 +51,14 @@ def _describe(mask: np.ndarray, lab: np.ndarray, seen: np.ndarray) -> np.ndarray
 
 
 def _around(size: tuple[int, ...], outlines: Sequence[np.ndarray], reach: float) -> np.ndarray:
-    """Pixels (h, w) bool that are outside of all outlines, but not farther than `reach`, and at least two, pixels."""
+    """Pixels (h, w) bool outside of all outlines and at most `reach` pixels from one, or 2 if `reach` is less."""
     outside = cv2.drawContours(np.ones(size, np.uint8), outlines, -1, 0, cv2.FILLED)
     away = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return (away > 0) & (away <= max(2.0, reach))
 
 
 def _outline(outlines: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Roundness and solidity, 0 to 1, of the largest."""
+    """Roundness and solidity, 0 to 1, of the largest outline."""
     largest = max(outlines, key=cv2.contourArea)
     area, perimeter = cv2.contourArea(largest), cv2.arcLength(largest, True)
     hull = cv2.contourArea(cv2.convexHull(largest))

@@ -1,4 +1,4 @@
-"""What k-means sees of a photo: a vector for each pixel of its square, or for each cell of a coarser grid."""
+"""Features for k-means: a vector for each pixel of the letterboxed square, or for each cell of a coarser grid."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Features = Callable[[np.ndarray], np.ndarray]
 """From a square (size, size, 3) uint8 to (grid, grid, d) float32."""
 
 WINDOWS = (5, 15)
-"""Sides of the squares in which texture is measured, pixels."""
+"""Sides of the windows in which texture is measured, pixels."""
 
 COARSEST = 32
-"""Side of the largest cells of deep features that are clustered, pixels: what knows things by name lies deep."""
+"""Side of the largest cells of deep features that are clustered, pixels: deep levels know objects."""
 
 
 def pixels(square: np.ndarray) -> np.ndarray:
-    """Colour in CIELAB (3), texture (the logarithm of the lightness' deviation in each window) and position (2)."""
+    """Colour in CIELAB (3), texture (log of 1 + the lightness' standard deviation, by window) and position (2)."""
     lab = cv2.cvtColor(square.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     light = lab[..., 0]
     texture = []
@@ -44,14 +44,15 @@ def pixels(square: np.ndarray) -> np.ndarray:
 
 
 def pixel_weights(position: float, texture: float) -> np.ndarray:
-    """What each of the features of `pixels` counts, (7,), when their spreads have been made equal."""
+    """Weights (7,) of the features of `pixels`, which `fit` scales to unit standard deviation first."""
     return np.array([1, 1, 1, *[texture] * len(WINDOWS), position, position], np.float32)
 
 
 def of_network(source: str, weights: str, size: int) -> Features:
-    """Features of an encoder by its name, with `weights` as eggseg.train takes them, of a run folder's network, or sam.
+    """Features of `source`: the name of an encoder, a run folder, or sam for Segment Anything's encoder.
 
-    Those of its two coarsest sizes, up to cells of `COARSEST` pixels, each of length 1 and brought to the finer one.
+    `weights` are an encoder's, as eggseg.train takes them. An encoder's or run's features are those of the two coarsest
+    levels whose cells are at most `COARSEST` pixels wide, each scaled to length 1 and resized to the finer grid.
     """
     if source == "sam":
         return functools.partial(_segment_anything, SegmentAnything(*weights_of_sam.fetch()))
@@ -62,18 +63,18 @@ def of_network(source: str, weights: str, size: int) -> Features:
 def _of_encoder(name: str, weights: str, size: int) -> keras.Model:
     if name not in encoders.NAMES:
         raise InputError(
-            f"--features {name} is no run folder: expected one, sam, or an encoder: {', '.join(encoders.NAMES)}"
+            f"--features is {name}, expected a run folder, sam, or an encoder: {', '.join(encoders.NAMES)}"
         )
     encoder = encoders.build(name, size, pretrained=True)
     encoders.load(encoder, name, weights)
-    return _chosen(encoder.input, encoder.outputs, size)
+    return _coarsest(encoder.input, encoder.outputs, size)
 
 
 def _of_run(run: Path, size: int) -> keras.Model:
-    """What the network of a run sees on its way down."""
+    """The encoder of a run's network: from the photo to its skip connections and the bottom."""
     record = read_json(run / CONFIG)
     if "settings" not in record:
-        raise InputError(f"--features {run} holds something else than a run of eggseg.train: expected one")
+        raise InputError(f"--features {run} is no run folder of eggseg.train: its {CONFIG} has no settings")
     with parsing(run / CONFIG):
         config = Config(**{name: record["settings"][name] for name in NETWORK} | {"image_size": size})
         classes = ClassTable.from_json(record["classes"])
@@ -82,10 +83,11 @@ def _of_run(run: Path, size: int) -> keras.Model:
         network.load_weights(run / AVERAGED)
     joins = [layer for layer in network.layers if layer.name.startswith("join")]
     bottom = network.get_layer(f"up{len(joins) - 1}").input
-    return _chosen(network.input, [*(layer.input[0] for layer in joins), bottom], size)
+    return _coarsest(network.input, [*(layer.input[0] for layer in joins), bottom], size)
 
 
-def _chosen(inputs: keras.KerasTensor, features: list[keras.KerasTensor], size: int) -> keras.Model:
+def _coarsest(inputs: keras.KerasTensor, features: list[keras.KerasTensor], size: int) -> keras.Model:
+    """The model from `inputs` to the two coarsest of `features` whose cells are at most `COARSEST` pixels wide."""
     cells = {feature.shape[1]: feature for feature in features if feature.shape[1] * COARSEST >= size}
     coarse = sorted(cells, reverse=True)[-2:]
     return keras.Model(inputs, [cells[cell] for cell in coarse])
@@ -97,10 +99,10 @@ def _segment_anything(model: SegmentAnything, square: np.ndarray) -> np.ndarray:
 
 
 def _deep(network: keras.Model, square: np.ndarray) -> np.ndarray:
-    found = network(square[None].astype(np.float32), training=False)
-    grid = found[0].shape[1]
+    levels = network(square[None].astype(np.float32), training=False)
+    grid = levels[0].shape[1]
     parts = []
-    for feature in found:
+    for feature in levels:
         unit = tf.math.l2_normalize(tf.cast(feature, tf.float32), axis=-1)
         parts.append(tf.image.resize(unit, (grid, grid))[0])
     return tf.concat(parts, -1).numpy()

@@ -1,6 +1,6 @@
-"""Clusters to classes: by the masks of some photos, or by hand.
+"""Assign classes to clusters: by the masks of some photos, or by hand.
 
-A table of counts is (clusters, classes) int64: how many pixels, whose true class is known, are in both.
+A table of counts is (clusters, classes) int64: the number of known pixels that are in both the cluster and the class.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from eggseg.evaluation import metrics
 
 
 def counts(clusters: np.ndarray, truth: np.ndarray, number: int, classes: int) -> np.ndarray:
-    """The table of a photo, from its cluster of each pixel in 0..`number` - 1 and its class ids, both (h, w)."""
+    """The table of a photo, from its clusters, 0..`number` - 1, and its class ids, both (h, w)."""
     known = truth < classes
     pairs = clusters[known].astype(np.int64) * classes + truth[known]
     return np.bincount(pairs, minlength=number * classes).reshape(number, classes)
 
 
 def assign(table: np.ndarray) -> np.ndarray:
-    """The class of each cluster, (clusters,) uint8, under which the mean IoU is high.
+    """The class of each cluster, (clusters,) uint8, chosen for a high mean IoU over the classes.
 
-    Each class takes the cluster that makes the sum of their IoU highest: the Hungarian assignment (Kuhn 1955). The
-    others go to the class that most of their pixels are. Then, as long as another name for one of them raises the mean
-    IoU over the classes, the one that raises it most gets it.
+    First the Hungarian assignment (Kuhn 1955) gives one cluster to each class so that the sum of their IoU is highest.
+    Every other cluster gets the class of most of its pixels. Then, greedily, the one change of a cluster's class that
+    raises the mean IoU most is made, until none raises it.
     """
     try:
         from scipy.optimize import linear_sum_assignment
@@ -57,18 +57,18 @@ def _renamed(classes_of: np.ndarray, cluster: int, owner: int) -> np.ndarray:
 
 
 def confusion(table: np.ndarray, classes_of: np.ndarray) -> np.ndarray:
-    """The count matrix (classes, classes) of clusters so named, truth in rows."""
+    """The confusion matrix (classes, classes) under the classes of the clusters, truth in rows."""
     predicted = np.eye(table.shape[1], dtype=np.int64)[classes_of]
     return table.T @ predicted
 
 
 def mean_iou(table: np.ndarray, classes_of: np.ndarray) -> float:
-    """Mean IoU over the classes of clusters so named; 0 where nothing is known."""
+    """Mean IoU under the classes of the clusters; 0 if no pixel is known."""
     return float(np.nan_to_num(metrics.mean(metrics.iou(confusion(table, classes_of)))))
 
 
 def named(names: Sequence[str], number: int, classes: ClassTable) -> np.ndarray:
-    """The class of each cluster, (clusters,) uint8, from `3=egg` and the like; those without a name are background."""
+    """The class of each cluster, (clusters,) uint8, from names like `3=egg`; clusters without a name are background."""
     classes_of = np.zeros(number, np.uint8)
     for name in names:
         match = re.fullmatch(r"(\d+)=(.+)", name)

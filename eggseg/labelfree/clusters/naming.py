@@ -1,4 +1,4 @@
-"""From a way to clusters to named masks, figures and a picture."""
+"""From a clustering method to clusters, masks, metrics and a picture."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ from eggseg.training.callbacks import AVERAGED
 from eggseg.training.config import CONFIG
 
 MODEL, RECORD = "clusters.npz", CONFIG
-"""In the output folder: the fitted clusters, and the settings that they and the rest were made with."""
+"""Files of the output folder: the fitted clusters, and the settings and photos that all of it was made from."""
 
 VERSION = 3
-"""Changes whenever the same settings give other clusters."""
+"""Increment when the same settings give other clusters."""
 
 SHOWN = 8
 """Photos in the picture of the clusters."""
 
 
 class Method(Protocol):
-    """A way to clusters."""
+    """A clustering method."""
 
     def fit(self, photos: Mapping[str, Path]) -> Clusters:
-        """Look at all photos, by their names."""
+        """Fit clusters to all `photos`, paths by name."""
 
     def labels(self, model: Clusters) -> int:
-        """How many numbers `paint` paints with."""
+        """Number of labels that `paint` uses."""
 
     def paint(self, photo: Path, model: Clusters) -> np.ndarray:
         """The cluster of each pixel of a photo, (h, w) uint8."""
 
 
 def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
-    """Fit, paint every photo, name the clusters if anything says how, and measure if there are masks.
+    """Fit the clusters and paint every photo; write masks if the clusters have names, and metrics if there are masks.
 
-    What is there already, of the same `decisive` settings, is taken up.
+    Results in the output folder are reused if clusters, seed and the `decisive` settings, by name, are the same.
     """
     classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
     output = settings.output_dir
-    found = photos(settings.data_dir, output)
+    paths = photos(settings.data_dir, output)
     masked, lacking = pairs.match(settings.data_dir) if (settings.data_dir / "masks").is_dir() else ([], [])
     if lacking:
-        print(f"measured on the {len(masked)} photos with masks: {pairs.summary(lacking, 'files lack another', 3)}")
+        print(f"measured on the {len(masked)} photos with masks: {pairs.summary(lacking, 'files have no partner', 3)}")
     few = pairs.find(settings.examples) if settings.examples else []
-    _open(settings, ("clusters", "seed", *decisive), found)
+    _open(settings, ("clusters", "seed", *decisive), paths)
     if not (output / MODEL).exists():
-        method.fit(found).save(output / MODEL)
+        method.fit(paths).save(output / MODEL)
     model = Clusters.load(output / MODEL)
     number = method.labels(model)
-    for name, path in track(found.items(), "painting clusters"):
+    for name, path in track(paths.items(), "painting clusters"):
         target = output / "clusters" / f"{name}.png"
         if not target.exists():
             write_bytes(target, pillow.png(method.paint(path, model)))
-    _draw(output, found, number)
-    print(f"the clusters of {len(found)} photos are in {output / 'clusters'}, some of them in {output}/clusters.png")
+    _draw(output, paths, number)
+    print(f"the clusters of {len(paths)} photos are in {output / 'clusters'}; {output}/clusters.png shows some")
 
     def painted(pair: Pair) -> np.ndarray:
         return _read(output / "clusters" / f"{pair.name}.png")
@@ -81,26 +81,29 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
     elif table is not None:
         classes_of = matching.assign(table)
     else:
-        print("no masks yet: --name or --examples says which clusters are which class")
+        print("no masks yet: name the clusters with --name or --examples")
         return 0
-    _write_masks(output, found, classes_of, classes)
+    _write_masks(output, paths, classes_of, classes)
     if table is not None:
-        _write_figures(output, _figures(table, classes_of, classes))
+        _write_metrics(output, _measure(table, classes_of, classes))
     return 0
 
 
-def _open(settings: Settings, decisive: Sequence[str], found: Mapping[str, Path]) -> None:
-    """Make the output folder; where it holds clusters of other settings, forget them or say so."""
+def _open(settings: Settings, decisive: Sequence[str], paths: Mapping[str, Path]) -> None:
+    """Write the record of the output folder; remove results of other settings (`overwrite`) and of changed photos.
+
+    `InputError` if the folder holds photos, other files, or clusters of other settings without `overwrite`.
+    """
     output, data = settings.output_dir, settings.data_dir.resolve()
     if output.resolve() in (data, _images(data)) or (output / "images").resolve() == _images(data):
         raise InputError(
-            f"--output_dir {output} is the folder of the photos: expected another, masks are written to it"
+            f"--output_dir {output} is the folder of the photos: expected another, since masks are written to it"
         )
     now = {name: _identity(getattr(settings, name)) for name in decisive} | {"data_dir": str(data), "version": VERSION}
     begun = (output / RECORD).exists()
     before: dict[str, Any] = read_json(output / RECORD) if begun else dict(now)
     if "version" not in before or (not begun and any((output / name).exists() for name in ("images", "masks"))):
-        raise InputError(f"{output} holds something else than clusters: expected another --output_dir")
+        raise InputError(f"{output} holds other files than clusters: expected another --output_dir")
     known = before.pop("photos", {})
     if before != now and (output / MODEL).exists():
         if not settings.overwrite:
@@ -109,7 +112,7 @@ def _open(settings: Settings, decisive: Sequence[str], found: Mapping[str, Path]
             shutil.rmtree(output / name, ignore_errors=True)
         for name in (MODEL, "metrics.json"):
             (output / name).unlink(missing_ok=True)
-    digests = {name: digest(path) for name, path in found.items()}
+    digests = {name: digest(path) for name, path in paths.items()}
     for name in known:
         if known[name] != digests.get(name):
             for stale in (f"clusters/{name}.png", f"masks/{name}.png", f"images/{name}"):
@@ -118,7 +121,7 @@ def _open(settings: Settings, decisive: Sequence[str], found: Mapping[str, Path]
 
 
 def _identity(value: object) -> str:
-    """A setting, with the digest of the file, or of the run's weights, that it names."""
+    """A setting as text; if it names a file or a run folder, with the digest of the file or of the run's weights."""
     path = Path(value) if isinstance(value, str | Path) else None
     if path and (path / CONFIG).is_file():
         path = path / AVERAGED
@@ -126,19 +129,16 @@ def _identity(value: object) -> str:
 
 
 def photos(folder: Path, apart: Path | None = None) -> dict[str, Path]:
-    """The photos of a data set, by their names below images/, or of a folder of photos alone.
-
-    What was made of them, in the folder `apart`, is none.
-    """
+    """The photos of a folder, or of its images/ if it has one: paths by name. Files below `apart` are left out."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not there: expected a folder of photos, or one with images/")
     images = _images(folder)
-    found = pillow.named(images)
+    paths = pillow.named(images)
     if apart and not images.resolve().is_relative_to(apart.resolve()):
-        found = {name: path for name, path in found.items() if not path.resolve().is_relative_to(apart.resolve())}
-    if not found:
+        paths = {name: path for name, path in paths.items() if not path.resolve().is_relative_to(apart.resolve())}
+    if not paths:
         raise InputError(f"{images} holds no photo: expected files that end in {', '.join(pillow.SUFFIXES)}")
-    return found
+    return paths
 
 
 def _images(folder: Path) -> Path:
@@ -152,15 +152,15 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _table(few: Sequence[Pair], clusters: Callable[[Pair], np.ndarray], number: int, classes: ClassTable) -> np.ndarray:
-    """The table of counts over photos with masks; `clusters` gives those of a pair."""
+    """The table of counts over pairs; `clusters` gives the clusters of a pair."""
     total = np.zeros((number, len(classes)), np.int64)
-    for pair in track(few, "comparing"):
+    for pair in track(few, "comparing with masks"):
         total += matching.counts(clusters(pair), labelled.read(pair, classes).ids, number, len(classes))
     return total
 
 
-def _figures(table: np.ndarray, classes_of: np.ndarray, classes: ClassTable) -> dict[str, Any]:
-    """IoU of each class and their mean, of clusters so named."""
+def _measure(table: np.ndarray, classes_of: np.ndarray, classes: ClassTable) -> dict[str, Any]:
+    """IoU of each class, their mean, and the class of each cluster."""
     iou = metrics.iou(matching.confusion(table, classes_of))
     return {
         "miou": float(metrics.mean(iou)),
@@ -169,24 +169,24 @@ def _figures(table: np.ndarray, classes_of: np.ndarray, classes: ClassTable) -> 
     }
 
 
-def _write_masks(output: Path, found: Mapping[str, Path], classes_of: np.ndarray, classes: ClassTable) -> None:
-    """Write OUTPUT/masks from OUTPUT/clusters, and OUTPUT/images: the photos, for whoever learns from them."""
-    for name, path in track(found.items(), "writing masks"):
+def _write_masks(output: Path, paths: Mapping[str, Path], classes_of: np.ndarray, classes: ClassTable) -> None:
+    """Write OUTPUT/masks from OUTPUT/clusters, and link the photos into OUTPUT/images, to train on."""
+    for name, path in track(paths.items(), "writing masks"):
         ids = classes_of[_read(output / "clusters" / f"{name}.png")]
         write_bytes(output / "masks" / f"{name}.png", pillow.png(classes.paint(ids)))
         link(path, output / "images" / name)
 
 
-def _write_figures(output: Path, found: Mapping[str, Any]) -> None:
-    """Write OUTPUT/metrics.json and say what matters of it."""
-    write_json(output / "metrics.json", found)
-    for name, value in found["iou"].items():
+def _write_metrics(output: Path, measured: Mapping[str, Any]) -> None:
+    """Write OUTPUT/metrics.json and print the IoU."""
+    write_json(output / "metrics.json", measured)
+    for name, value in measured["iou"].items():
         print(f"iou_{name}={value:.4f}")
-    print(f"miou={found['miou']:.4f}", flush=True)
+    print(f"miou={measured['miou']:.4f}", flush=True)
 
 
 def _draw(output: Path, photos: Mapping[str, Path], number: int) -> None:
-    """Write OUTPUT/clusters.png: some photos, each beside its clusters."""
+    """Write OUTPUT/clusters.png: up to `SHOWN` photos, each beside its clusters."""
     names = list(photos)
     rows = []
     for name in names[:: max(1, len(names) // SHOWN)][:SHOWN]:

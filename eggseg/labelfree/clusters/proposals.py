@@ -1,6 +1,6 @@
-"""Everything in a photo: Segment Anything asked at a grid of points, in the whole photo and in crops of it.
+"""Masks of everything in a photo: Segment Anything, prompted with a grid of points in the photo and in crops of it.
 
-Masks lie in a frame of `FRAME` pixels whose side is the photo's long side, the photo in its upper left corner.
+Masks lie in a square frame of `FRAME` pixels: the photo, resized until its long side fits, in the upper left corner.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ import numpy as np
 from eggseg.labelfree.clusters.segment_anything import MASK, SegmentAnything
 
 FRAME = 512
-"""Side of the frame, pixels: that of the decoder's masks in crops of half the photo's side."""
+"""Side of the frame, pixels: twice the decoder's 256, so that crops of half the photo's side keep their detail."""
 
 COARSE = 128
-"""Side at which masks are compared with each other."""
+"""Side at which masks are compared with each other, pixels."""
 
 OVERLAP = 0.25
-"""The share of its side by which a crop reaches into the next."""
+"""Share of its side by which a crop overlaps the next."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """Where to ask, and which answers to keep."""
+    """Which points to prompt with, and which masks to keep."""
 
     points: int = 16
     """Points along the photo's long side."""
     crops: int = 2
-    """Crops along the long side, which are looked at more closely; 0 is none."""
+    """Crops along the long side, embedded at higher resolution; 0 is none."""
     crop_points: int = 12
     """Points along the long side of a crop."""
     quality: float = 0.8
-    """Least IoU with the truth that the decoder expects."""
+    """Least IoU with the truth, as the decoder predicts it."""
     stability: float = 0.85
-    """Least IoU of the mask's cores at a higher and at a lower threshold."""
+    """Least IoU of the mask at threshold 1 with the mask at threshold -1 of the logits."""
     overlap: float = 0.7
-    """Of two masks with a larger IoU, the more stable one is kept."""
+    """IoU of two masks above which only the more stable one is kept."""
     smallest: float = 2e-4
-    """Least share of the photo."""
+    """Least share of the photo that a mask covers."""
     largest: float = 0.6
-    """Largest share of the photo."""
+    """Largest share of the photo that a mask covers."""
 
 
 Region = tuple[float, float, float, float]
@@ -50,7 +50,7 @@ Region = tuple[float, float, float, float]
 
 
 def regions(image: np.ndarray, search: Search) -> list[Region]:
-    """All of a photo (h, w, 3), and its crops."""
+    """The whole of a photo (h, w, 3), then its crops."""
     height, width = image.shape[:2]
     side = max(height, width)
     whole = (0.0, 0.0, width / side, height / side)
@@ -71,7 +71,7 @@ def regions(image: np.ndarray, search: Search) -> list[Region]:
 
 
 def cut(image: np.ndarray, region: Region) -> np.ndarray:
-    """A region of a photo (h, w, 3)."""
+    """The pixels of a region of a photo (h, w, 3), at least one."""
     side = max(image.shape[:2])
     left, top = (
         min(round(side * part), length - 1) for part, length in zip(region[:2], image.shape[1::-1], strict=True)
@@ -80,22 +80,22 @@ def cut(image: np.ndarray, region: Region) -> np.ndarray:
     return image[top : max(below, top + 1), left : max(right, left + 1)]
 
 
-def propose(model: SegmentAnything, embeddings: np.ndarray, found: Sequence[Region], search: Search) -> np.ndarray:
-    """Masks (n, FRAME, FRAME) bool, the most stable first, from the embeddings (regions, 256, 64, 64)."""
+def propose(model: SegmentAnything, embeddings: np.ndarray, places: Sequence[Region], search: Search) -> np.ndarray:
+    """Masks (n, FRAME, FRAME) bool, most stable first, from the embeddings (regions, 256, 64, 64) of all `places`."""
     masks: list[np.ndarray] = []
     scores: list[float] = []
-    photo = found[0][2] * found[0][3] * FRAME**2
-    for i, (embedding, region) in enumerate(zip(embeddings, found, strict=True)):
-        logits, expected = model.masks(embedding, _grid(region, search.crop_points if i else search.points))
-        for one, quality in zip(logits, expected, strict=True):
-            inside = _inside(one, region)
+    area = places[0][2] * places[0][3] * FRAME**2
+    for i, (embedding, region) in enumerate(zip(embeddings, places, strict=True)):
+        answers, expected = model.masks(embedding, _grid(region, search.crop_points if i else search.points))
+        for logits, quality in zip(answers, expected, strict=True):
+            inside = _inside(logits, region)
             core, halo = (inside > 1).sum(), (inside > -1).sum()
             stability = core / max(1, halo)
-            is_cut = i > 0 and _is_cut(inside > 0, region, found[0])
+            is_cut = i > 0 and _is_cut(inside > 0, region, places[0])
             if quality < search.quality or stability < search.stability or is_cut:
                 continue
-            mask = _in_frame(one, region)
-            if search.smallest <= mask.sum() / photo <= search.largest:
+            mask = _in_frame(logits, region)
+            if search.smallest <= mask.sum() / area <= search.largest:
                 masks.append(mask)
                 scores.append(float(stability))
     order = np.argsort(scores, kind="stable")[::-1]
@@ -103,7 +103,7 @@ def propose(model: SegmentAnything, embeddings: np.ndarray, found: Sequence[Regi
 
 
 def _grid(region: Region, count: int) -> np.ndarray:
-    """Points (n, 2) in a region, as shares of its long side."""
+    """A grid of points (n, 2) in a region, x and y as shares of its long side, `count` along that side."""
     _, _, width, height = region
     side = max(width, height)
     columns, rows = (max(1, round(count * length / side)) for length in (width, height))
@@ -113,13 +113,13 @@ def _grid(region: Region, count: int) -> np.ndarray:
 
 
 def _inside(square: np.ndarray, region: Region) -> np.ndarray:
-    """The part (h, w) of the decoder's square (256, 256) in which the region lies: the rest is padding."""
+    """The part (h, w) of the decoder's square (256, 256) that shows the region; the rest is padding."""
     columns, rows = (max(1, round(MASK * length / max(region[2:]))) for length in region[2:])
     return square[:rows, :columns]
 
 
 def _is_cut(mask: np.ndarray, region: Region, whole: Region) -> bool:
-    """Whether a mask (h, w) of a crop ends where the crop does and the photo does not."""
+    """Whether a mask (h, w) of a crop touches an edge of the crop that is not an edge of the photo."""
     left, top, width, height = region
     return bool(
         (left > 0 and mask[:, 0].any())
@@ -130,6 +130,7 @@ def _is_cut(mask: np.ndarray, region: Region, whole: Region) -> bool:
 
 
 def _in_frame(logits: np.ndarray, region: Region) -> np.ndarray:
+    """The mask (FRAME, FRAME) bool from a region's logits (256, 256)."""
     side = round(FRAME * max(region[2:]))
     large = cv2.resize(logits, (side, side)) > 0
     x, y, columns, rows = (round(FRAME * part) for part in region)
@@ -140,11 +141,11 @@ def _in_frame(logits: np.ndarray, region: Region) -> np.ndarray:
 
 
 def _distinct(masks: np.ndarray, overlap: float) -> np.ndarray:
-    """Those of masks (n, FRAME, FRAME), the best first, that are no other, better one again."""
+    """Non-maximum suppression of masks (n, FRAME, FRAME), best first: drop copies of better masks, and empty ones."""
     small = np.array([cv2.resize(m.astype(np.float32), (COARSE,) * 2, interpolation=cv2.INTER_AREA) for m in masks])
     flat = small.reshape(len(masks), COARSE * COARSE)
     both, areas = flat @ flat.T, flat.sum(1)
-    # Of soft masks the product is less than the mask where edges are: each is compared with what it has of itself.
+    # Resized masks are soft at their edges, so their area for the IoU is their product with themselves.
     own = np.diagonal(both)
     kept: list[int] = []
     for i in range(len(masks)):

@@ -1,4 +1,4 @@
-"""Segment Anything (Kirillov et al. 2023, arXiv 2304.02643) through ONNX Runtime, in the common export of two files."""
+"""Segment Anything (Kirillov et al. 2023, arXiv 2304.02643) in ONNX Runtime, from the common export in two files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIDE = 1024
 """Side of the encoder's square, pixels; the photo lies in its upper left corner."""
 
 MASK = 256
-"""Side of the decoder's masks, which cover that square."""
+"""Side of the decoder's masks, which cover the same square, pixels."""
 
 PROMPT = {
     "image_embeddings",
@@ -24,14 +24,14 @@ PROMPT = {
     "has_mask_input",
     "orig_im_size",
 }
-"""What the common export of a decoder takes."""
+"""Inputs of a decoder in the common export."""
 
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""Of ImageNet's red, green and blue."""
+"""Mean and standard deviation of ImageNet's red, green and blue."""
 
 
 class SegmentAnything:
-    """An encoder of photos, and a decoder that answers a point with the mask of what lies under it."""
+    """An encoder of photos, and a decoder that gives the mask of the object under a point."""
 
     def __init__(self, encoder: Path, decoder: Path) -> None:
         try:
@@ -46,18 +46,18 @@ class SegmentAnything:
                 sessions.append(
                     onnxruntime.InferenceSession(path, options, providers=onnxruntime.get_available_providers())
                 )
-            except Exception as error:  # of many kinds, with nothing in common
+            except Exception as error:  # ONNX Runtime's errors share no base class
                 raise InputError(f"{path} is no ONNX model that can be loaded: {str(error).splitlines()[0]}") from None
         self.encoder, self.decoder = sessions
         picture, prompt = ({argument.name for argument in session.get_inputs()} for session in sessions)
         if len(picture) != 1:
             raise InputError(f"{encoder} is no encoder: it takes {', '.join(sorted(picture))}, expected one picture")
         if prompt != PROMPT:
-            found, expected = (", ".join(sorted(names)) for names in (prompt, PROMPT))
-            raise InputError(f"{decoder} is no decoder of the common export: it takes {found}, expected {expected}")
+            inputs, expected = (", ".join(sorted(names)) for names in (prompt, PROMPT))
+            raise InputError(f"{decoder} is no decoder of the common export: it takes {inputs}, expected {expected}")
 
     def embed(self, image: np.ndarray) -> np.ndarray:
-        """A photo (h, w, 3) uint8 to its embedding, (256, 64, 64) float32."""
+        """The embedding (256, 64, 64) float32 of a photo (h, w, 3) uint8."""
         scale = SIDE / max(image.shape[:2])
         height, width = (max(1, round(scale * side)) for side in image.shape[:2])
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -67,10 +67,10 @@ class SegmentAnything:
         return self.encoder.run(None, {name: square.transpose(2, 0, 1)[None]})[0][0]
 
     def masks(self, embedding: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The mask under each of some points, (n, 2), x and y as shares of the photo's long side.
+        """The mask under each of `points` (n, 2), x and y as shares of the photo's long side.
 
-        Logits, (n, 256, 256) float32, above 0 within the mask, over the encoder's square; and the IoU with the truth
-        that the decoder expects of each, (n,).
+        Returns logits (n, 256, 256) float32 over the encoder's square, above 0 inside the mask; and the IoU with the
+        truth that the decoder predicts for each mask, (n,) float32.
         """
         logits, expected = np.empty((len(points), MASK, MASK), np.float32), np.empty(len(points), np.float32)
         fixed = {
@@ -78,15 +78,15 @@ class SegmentAnything:
             "point_labels": np.array([[1, -1]], np.float32),
             "mask_input": np.zeros((1, 1, MASK, MASK), np.float32),
             "has_mask_input": np.zeros(1, np.float32),
-            # Masks of the photo's size are not asked for, and they are most of the work: the smallest that there are.
+            # The decoder also resizes masks to this size, most of its work. These are not used, so keep them small.
             "orig_im_size": np.array([8, 8], np.float32),
         }
         for i, point in enumerate(points):
-            # Without a box the export wants a second point, which says that there is none.
+            # Without a box, the export takes a second point with label -1 as padding.
             coordinates = np.array([[SIDE * point, (0, 0)]], np.float32)
             prompt = fixed | {"point_coords": coordinates}
             quality, low = (value[0] for value in self.decoder.run(["iou_predictions", "low_res_masks"], prompt))
-            # Of several, the first is meant for many points: one alone is answered by the best of the others.
+            # Of several masks, the first is for prompts of many points: for one point take the best of the others.
             best = 0 if len(quality) == 1 else 1 + quality[1:].argmax()
             expected[i], logits[i] = quality[best], low[best]
         return logits, expected

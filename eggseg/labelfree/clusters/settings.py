@@ -1,4 +1,4 @@
-"""The settings of `eggseg.labelfree.kmeans` and `eggseg.labelfree.sam`, and what these have in common."""
+"""The settings of `eggseg.labelfree.kmeans` and `eggseg.labelfree.sam`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from eggseg.labelfree.clusters.proposals import Search
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Put what is in photos in clusters, without labels, and name these."""
+    """Settings of both: cluster what photos show, without labels, and name the clusters."""
 
     data_dir: tyro.conf.Positional[Path]
-    """A folder of photos; or one with images/ and masks/, whose masks then name the clusters and measure them."""
+    """A folder of photos, or one with images/ and masks/; its masks name and measure the clusters."""
     output_dir: Path = Path("clusters")
-    """Folder for clusters/, clusters.png and the fitted clusters; with names also for masks/, and images/ to them."""
+    """Folder for clusters/, clusters.png and the fitted clusters; once they have names, also for masks/ and images/."""
     clusters: int = 32
-    """Number of clusters, 2 to 254; of things, what is in none is one more."""
+    """Number of clusters, 2 to 254. eggseg sam adds one for pixels outside of all objects."""
     name: tuple[str, ...] = ()
-    """Names of clusters, all after one --name: `--name 3=egg 5=pan`; see clusters.png. The others are background."""
+    """Names of clusters, all after one --name: `--name 3=egg 5=pan`; see clusters.png. Others are background."""
     examples: Path | None = None
-    """A folder with images/ and masks/ of a few photos, which name the clusters."""
+    """A folder with images/ and masks/ of a few photos; their masks name the clusters."""
     classes: Path | None = None
-    """Class table in JSON, as eggseg.train takes it; without it background 0, egg 128, pan 255."""
+    """Class table in JSON, as eggseg.train takes it; the default is background 0, egg 128, pan 255."""
     seed: int = 0
-    """Seed of all that is drawn at random."""
+    """Seed of all random choices."""
     overwrite: bool = False
-    """Forget what OUTPUT_DIR holds of other settings, masks too; without it, what is there is taken up."""
+    """Remove results of other settings from OUTPUT_DIR, masks too. Results of the same settings are reused."""
 
     def __post_init__(self) -> None:
         self.check("clusters", 2 <= self.clusters <= 254, "2 to 254")
@@ -39,30 +39,30 @@ class Settings:
         self.check("name", not (self.name and self.examples), "--name or --examples, not both")
 
     def check(self, name: str, holds: bool, expected: str) -> None:
-        """`InputError` where a setting is not what was expected."""
+        """`InputError` unless the condition `holds` of the setting `name` is true."""
         if not holds:
             raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OfPixels(Settings):
-    """Put the pixels of photos in clusters, without labels: by colour, texture and place, or by what a network sees."""
+    """Cluster the pixels of photos, without labels: by colour, texture and position, or by a network's features."""
 
     features: str = "pixels"
-    """What is clustered: pixels; the features of an encoder that eggseg.train knows, by its name; of a run folder's
-    network; or sam, of Segment Anything's encoder."""
+    """What to cluster: `pixels`, or a network's features. The network is an encoder, by its name in eggseg.train; a run
+    folder; or `sam`, Segment Anything's encoder."""
     encoder_weights: str = "imagenet"
-    """What the encoder has learned: imagenet, or a file of weights."""
+    """Weights of the encoder: imagenet, or a file."""
     size: int = 320
-    """Side of the square that a photo is seen in, pixels; sam sees most at 1024."""
+    """Side of the square that photos are letterboxed to, pixels; 1024 suits sam best."""
     position: float = 0.5
-    """Of pixels: what the place in the photo counts, where each channel of the colour counts 1."""
+    """For pixels: weight of the position in the photo; each colour channel has weight 1."""
     texture: float = 0.5
-    """Of pixels: what the texture counts."""
+    """For pixels: weight of the texture."""
     components: int = 32
-    """Of networks: principal components that are clustered."""
+    """For features of a network: number of principal components to cluster."""
     smooth: bool = False
-    """Let the clusters follow the edges of the photo, and leave out specks: a guided filter."""
+    """Apply a guided filter: clusters follow the edges of the photo, and specks disappear."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,25 +74,25 @@ class OfPixels(Settings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OfThings(Settings):
-    """Find everything in photos with Segment Anything, without labels, and put what is alike in clusters.
+    """Find all objects in photos with Segment Anything, without labels, and cluster objects that are alike.
 
-    What it saw and found is kept in OUTPUT_DIR/cache: other clusters of the same photos take a fraction of the time."""
+    OUTPUT_DIR/cache keeps the embeddings and objects: other clusters of the same photos take a fraction of the time."""
 
     features: str = "efficientnet_lite0"
-    """What a network sees in a thing, beside its colour and shape: the features of an encoder that eggseg.train knows,
-    by its name; of a run folder's network; or sam, of Segment Anything's own."""
+    """Network whose features describe an object, beside colour and shape: an encoder, by its name in eggseg.train; a
+    run folder; or `sam`, Segment Anything's encoder."""
     encoder_weights: str = "imagenet"
-    """What that encoder has learned: imagenet, or a file of weights."""
+    """Weights of that encoder: imagenet, or a file."""
     encoder: Path | None = None
-    """Another Segment Anything than the one that is fetched: its encoder, ONNX."""
+    """ONNX file of Segment Anything's encoder; without --encoder and --decoder, a distilled model is fetched."""
     decoder: Path | None = None
-    """Its decoder, ONNX, in the common export."""
+    """ONNX file of Segment Anything's decoder, in the common export."""
     points: int = Search.points
-    """Points along the long side of the photo at which it is asked."""
+    """Prompt points along the long side of the photo."""
     crops: int = Search.crops
-    """Crops along the long side, in which it looks for small things; 0 is none, and several times as fast."""
+    """Crops along the long side, for small objects; 0 is none, and several times as fast."""
     crop_points: int = Search.crop_points
-    """Points along the long side of a crop."""
+    """Prompt points along the long side of a crop."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Scores that follow the edges of a photo."""
+"""Smoothing of scores along the edges of a photo."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 
 RADIUS, EPSILON = 8, 1e-3
-"""Reach of the filter, pixels, and the variance of grey, of 0 to 1, below which it takes a place for even."""
+"""Radius of the filter, pixels; and the variance of grey values, 0 to 1, below which it takes a window as flat."""
 
 
 def guided(scores: np.ndarray, square: np.ndarray) -> np.ndarray:
-    """Smooth (size, size, k) float32 along the photo (size, size, 3) uint8 (He et al. 2010, the guided filter).
+    """Smooth (size, size, k) float32 with the guided filter (He et al. 2010); the photo (size, size, 3) uint8 guides.
 
-    Within its reach each score is a linear function of the photo's grey: even places are averaged, edges stay.
+    In each window a score is a linear function of the photo's grey value: flat windows are averaged, edges stay.
     """
 
     def mean(values: np.ndarray) -> np.ndarray:

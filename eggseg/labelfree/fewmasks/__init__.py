@@ -1,1 +1,1 @@
-"""Learning from photos of which few have masks."""
+"""Training on photos of which few have masks."""

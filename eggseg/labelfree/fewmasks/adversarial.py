@@ -1,4 +1,4 @@
-"""Learning from photos without masks against a network that tells true masks from made ones."""
+"""Adversarial training on photos without masks: a judge tells true masks from predicted ones."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from eggseg.labelfree.fewmasks.views import Views
 from eggseg.models.unet import precision
 
 ADVERSARIAL = 0.01, 0.001
-"""What it counts to be taken for true, on photos with masks and on photos without."""
+"""Weights of the adversarial loss, on photos with masks and on photos without."""
 
 RATE, MOMENTUM = 2e-4, 0.5
-"""The judge's learning rate, the same in all steps, and the momentum of its gradients.
+"""The judge's learning rate, constant, and the momentum of its gradients.
 
-The paper's rate, 1e-4, falls to 0 over 20,000 steps: that it should fall over the few hundred of a short run instead
-leaves a judge that has learned hardly anything.
+In the paper the rate, 1e-4, decays to 0 over 20,000 steps. If it decays over the few hundred steps of a short run, the
+judge learns hardly anything.
 """
 
 CELL = 32
-"""Pixels along a side of what one verdict of the judge is about."""
+"""Side of the cell that one output of the judge stands for, pixels."""
 
 
 class Judge:
     """The discriminator of Hung et al. 2018 (arXiv 1802.07934), and its optimizer.
 
-    Five convolutions, each of which halves the picture: from the probabilities of the classes, (n, size, size,
-    classes), to how true each part of the mask looks. Padding is 0 in all classes, in true masks and in made ones.
+    Five convolutions with stride 2, from class probabilities (n, size, size, classes) to a logit for each cell: whether
+    that part of the mask looks true. Padding is 0 in all classes, in true and in predicted masks.
     """
 
     def __init__(self, size: int, classes: int, digits: Precision, filters: int = 64, rate: float = RATE) -> None:
-        # Its loss is not scaled, as float16 would want.
+        # Never float16, which would need loss scaling.
         with precision("mixed_bfloat16" if digits == "bfloat16" else "float32"):
             inputs = x = keras.Input((size, size, classes), name="mask")
             for level in range(4):
@@ -55,28 +55,31 @@ class Judge:
         return [*self.network.variables, *self.optimizer.variables]
 
     def __call__(self, masks: tf.Tensor) -> tf.Tensor:
-        """Logits, (n, size, size) float32: above 0 is true."""
+        """Logits (n, size, size) float32 of masks (n, size, size, classes); above 0 means true."""
         verdict = self.network(masks, training=True)
         side = CELL * verdict.shape[1]
         return tf.image.resize(verdict, (side, side))[:, : self.size, : self.size, 0]
 
     def learn(self, true: tf.Tensor, made: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-        """A step of telling true masks from made ones, both (n, size, size, classes); its loss."""
+        """Train the judge for one step on true and predicted masks, (n, size, size, classes); return its loss.
+
+        `known` (n, size, size) float32 is 1 where the true class is known, else 0.
+        """
         with tf.GradientTape() as tape:
             verdict = self(tf.concat([true, made], 0))
             truth = tf.concat([known, tf.zeros_like(known)], 0)
-            loss = _disbelief(verdict, truth, tf.concat([known, known], 0))
+            loss = _judge_loss(verdict, truth, tf.concat([known, known], 0))
         weights = self.network.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return loss
 
 
 class Adversarial(SemiSupervisedModel):
-    """A network whose masks are to be taken for true ones, and which learns from those that are.
+    """A network that learns to make masks which the judge takes for true, and trains on its own trusted masks.
 
-    After Hung et al. 2018 (arXiv 1802.07934): cross-entropy on photos with masks; on all photos, what the judge takes
-    for made costs something; and on photos without masks, where the judge's verdict is above `trust`, the network's own
-    mask is the truth.
+    After Hung et al. 2018 (arXiv 1802.07934), the sum of three losses: cross-entropy on photos with masks; the
+    adversarial loss on all photos; and cross-entropy with the network's own mask on photos without masks, where the
+    judge's probability is above `trust`.
     """
 
     def __init__(
@@ -89,17 +92,17 @@ class Adversarial(SemiSupervisedModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, begin=begin, trust=trust, weight=weight, **kwargs)
-        # After the network, whose first weights are then those of one that has no judge.
+        # Built after the network, so that the network's initial weights do not depend on the judge.
         self.judge = judge()
-        self.told["judge"] = keras.metrics.Mean("judge")
+        self.extra_metrics["judge"] = keras.metrics.Mean("judge")
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         (images, truth), views = data
         views = Views(*views)
         labelled = tf.shape(images)[0]
-        there = tf.concat([truth, views.ids], 0) != VOID
-        known = tf.cast(there, tf.float32)
-        # Keras' losses are means over all replicas' photos.
+        is_known = tf.concat([truth, views.ids], 0) != VOID
+        known = tf.cast(is_known, tf.float32)
+        # Gradients are summed over replicas: as Keras' losses are, make these means over the photos of all replicas.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with_masks, without = (weight / replicas for weight in ADVERSARIAL)
         with tf.GradientTape() as tape:
@@ -108,20 +111,20 @@ class Adversarial(SemiSupervisedModel):
             verdict = self.judge(made)
             true = tf.ones_like(known)
             loss = self.compute_loss(images, truth, logits[:labelled])
-            loss += with_masks * _disbelief(verdict[:labelled], true[:labelled], known[:labelled])
-            loss += self.begun() * without * _disbelief(verdict[labelled:], true[labelled:], known[labelled:])
-            sure = (tf.sigmoid(verdict[labelled:]) > self.trust) & there[labelled:]
+            loss += with_masks * _judge_loss(verdict[:labelled], true[:labelled], known[:labelled])
+            loss += self.begun() * without * _judge_loss(verdict[labelled:], true[labelled:], known[labelled:])
+            sure = (tf.sigmoid(verdict[labelled:]) > self.trust) & is_known[labelled:]
             ids = tf.where(sure, tf.cast(tf.argmax(logits[labelled:], -1), tf.uint8), VOID)
-            loss += self.pseudo_loss(ids, logits[labelled:], there[labelled:])
+            loss += self.pseudo_loss(ids, logits[labelled:], is_known[labelled:])
             scaled = self.optimizer.scale_loss(loss)
         self.learn(tape, scaled)
-        masks = tf.one_hot(tf.cast(truth, tf.int32), logits.shape[-1])  # all zeros where it is VOID
-        judged = self.judge.learn(masks, tf.stop_gradient(made[:labelled]), known[:labelled])
-        self.told["judge"].update_state(judged)
+        masks = tf.one_hot(tf.cast(truth, tf.int32), logits.shape[-1])  # VOID gives zeros in all classes
+        judge_loss = self.judge.learn(masks, tf.stop_gradient(made[:labelled]), known[:labelled])
+        self.extra_metrics["judge"].update_state(judge_loss)
         return self.figures(loss, images, truth, logits[:labelled])
 
 
-def _disbelief(verdict: tf.Tensor, truth: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """Mean binary cross-entropy of verdicts, (n, h, w) logits, over the known pixels."""
-    each = tf.nn.sigmoid_cross_entropy_with_logits(truth, verdict)
-    return tf.math.divide_no_nan(tf.reduce_sum(each * known), tf.reduce_sum(known))
+def _judge_loss(verdict: tf.Tensor, truth: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+    """Mean binary cross-entropy of the judge's logits (n, h, w) over the known pixels."""
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(truth, verdict)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * known), tf.reduce_sum(known))

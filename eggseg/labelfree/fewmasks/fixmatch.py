@@ -1,4 +1,4 @@
-"""Learning from photos without masks by consistency."""
+"""Consistency training on photos without masks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from eggseg.labelfree.fewmasks.views import Views
 
 
 class FixMatch(SemiSupervisedModel):
-    """A network that is to find in a disturbed photo what it is sure of in the photo as it is.
+    """A network that learns to predict in the strong view of a photo what it is sure of in the weak view.
 
-    After FixMatch (Sohn et al. 2020, arXiv 2001.07685) with CutMix (Yun et al. 2019, arXiv 1905.04899), as it is used
-    for segmentation (Yang et al. 2022, arXiv 2208.09910): pixels whose class has at least the probability `trust` in
-    one view are the truth of the other, in which a box of another photo covers a part.
+    FixMatch (Sohn et al. 2020, arXiv 2001.07685) with CutMix (Yun et al. 2019, arXiv 1905.04899), as used for
+    segmentation (Yang et al. 2022, arXiv 2208.09910): where a class has at least the probability `trust` in the weak
+    view, it is the truth for the strong view, in which a box is replaced by the same box of another photo.
     """
 
     def __init__(self, *args: Any, begin: int = 0, trust: float = 0.95, weight: float = 1.0, **kwargs: Any) -> None:
@@ -25,18 +25,18 @@ class FixMatch(SemiSupervisedModel):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         (images, truth), views = data
         views = Views(*views)
-        found = tf.nn.softmax(self(views.image, training=False))
-        there = views.ids != VOID
-        sure = (tf.reduce_max(found, -1) >= self.trust) & there
-        ids = tf.where(sure, tf.cast(tf.argmax(found, -1), tf.uint8), VOID)
-        other = tf.where(views.covered[..., None], tf.roll(views.other, 1, 0), views.other)
-        ids, there = (tf.where(views.covered, tf.roll(part, 1, 0), part) for part in (ids, there))
+        probabilities = tf.nn.softmax(self(views.image, training=False))
+        inside = views.ids != VOID
+        sure = (tf.reduce_max(probabilities, -1) >= self.trust) & inside
+        ids = tf.where(sure, tf.cast(tf.argmax(probabilities, -1), tf.uint8), VOID)
+        mixed = tf.where(views.covered[..., None], tf.roll(views.other, 1, 0), views.other)
+        ids, inside = (tf.where(views.covered, tf.roll(part, 1, 0), part) for part in (ids, inside))
 
         labelled = tf.shape(images)[0]
         with tf.GradientTape() as tape:
-            logits = self(tf.concat([images, other], 0), training=True)
+            logits = self(tf.concat([images, mixed], 0), training=True)
             loss = self.compute_loss(images, truth, logits[:labelled])
-            loss += self.pseudo_loss(ids, logits[labelled:], there)
+            loss += self.pseudo_loss(ids, logits[labelled:], inside)
             scaled = self.optimizer.scale_loss(loss)
         self.learn(tape, scaled)
         return self.figures(loss, images, truth, logits[:labelled])

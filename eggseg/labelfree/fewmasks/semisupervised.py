@@ -1,4 +1,4 @@
-"""Training on photos with masks and photos without, and the masks that it makes for these."""
+"""Training on photos with and without masks, and writing masks for photos without."""
 
 from __future__ import annotations
 
@@ -35,32 +35,33 @@ from eggseg.training.config import Config
 from eggseg.training.run import train
 
 MODEL = "model.json"
-"""In RUN/pseudo: which model made the masks."""
+"""File in RUN/pseudo: the digest of the weights that made the masks."""
 
 
 def run(settings: Settings) -> int:
-    """Train, export, measure; then write the masks of the photos of `unlabeled_dir`."""
+    """Train, export and measure; then write masks for the photos of `unlabeled_dir`."""
     photos = naming.photos(settings.unlabeled_dir) if settings.unlabeled_dir else {}
-    train(settings, SemiSupervised(settings, _strangers(photos, settings.data_dir)))
+    train(settings, SemiSupervised(settings, _without_copies(photos, settings.data_dir)))
     return _write_masks(settings, photos) if photos else 0
 
 
 class SemiSupervised:
-    """A `teachers.Teacher` of photos with masks and photos without."""
+    """A `teachers.Teacher` for photos with masks and photos without."""
 
-    def __init__(self, settings: Settings, more: Mapping[str, Path]) -> None:
+    def __init__(self, settings: Settings, unlabelled: Mapping[str, Path]) -> None:
         self.settings = settings
-        self.more = tuple(more.values())
-        """Photos that have no masks at all."""
-        self.fingerprint = hashlib.sha256("".join(sorted(more)).encode()).hexdigest()
-        self.at: list[Callable[[], np.ndarray]] = []
-        """The squares of all photos without masks, as those of `Squares`: VOID in the padding and else 0."""
+        self.unlabelled = tuple(unlabelled.values())
+        """Photos outside of DATA_DIR, which have no masks."""
+        self.fingerprint = hashlib.sha256("".join(sorted(unlabelled)).encode()).hexdigest()
+        self.squares: list[Callable[[], np.ndarray]] = []
+        """For each photo without a mask, a function that gives its square (size, size, 4) uint8, as `Squares` does; the
+        last channel is VOID in the padding, else 0."""
         self.variables: Sequence[keras.Variable] = ()
 
     def prepare(self, squares: Squares, others: Sequence[int]) -> None:
-        if not others and not self.more:
+        if not others and not self.unlabelled:
             raise InputError(
-                "no photo is without its mask: expected an --unlabeled_dir with others, or fewer --labelled_photos"
+                "every photo has a mask: expected photos without masks in --unlabeled_dir, or fewer --labelled_photos"
             )
 
         def hidden(index: int) -> np.ndarray:
@@ -69,40 +70,42 @@ class SemiSupervised:
             square[..., 3:] = _padding(height, width, squares.size)
             return square
 
-        self.at = [functools.partial(hidden, index) for index in others]
-        for path in track(self.more, "reading photos without masks"):
+        self.squares = [functools.partial(hidden, index) for index in others]
+        for path in track(self.unlabelled, "reading photos without masks"):
             image, _ = labelled.read_photo(path, self.settings.max_pixels)
             photo = geometry.letterbox(image, squares.size)
             square = np.concatenate([photo, _padding(*image.shape[:2], squares.size)], -1)
-            self.at.append(functools.partial(np.asarray, square))
+            self.squares.append(functools.partial(np.asarray, square))
 
     def learner(self, config: Config, classes: ClassTable, steps: int) -> keras.Model:
-        chosen = self.settings
-        begin = round(chosen.unlabeled_from * config.epochs * steps)
-        given = {"trust": chosen.trust, "weight": chosen.unlabeled_weight}
-        how: dict[str, Any] = {"begin": begin} | {name: value for name, value in given.items() if value is not None}
-        if chosen.method == "fixmatch":
+        settings = self.settings
+        begin = round(settings.unlabeled_from * config.epochs * steps)
+        optional = {"trust": settings.trust, "weight": settings.unlabeled_weight}
+        options: dict[str, Any] = {"begin": begin} | {
+            key: value for key, value in optional.items() if value is not None
+        }
+        if settings.method == "fixmatch":
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
             if config.batch_size < 2 * replicas:
                 raise InputError(
                     f"--batch_size is {config.batch_size}, expected at least {2 * replicas}: "
-                    "on each device photos cover parts of each other"
+                    "CutMix needs two photos on each device"
                 )
-            return _built(learning.learner(config, classes, steps, functools.partial(FixMatch, **how)))
+            return _built(learning.learner(config, classes, steps, functools.partial(FixMatch, **options)))
         digits = learning.arithmetic(config)
         judge = functools.partial(Judge, config.image_size, len(classes), digits)
-        model = _built(learning.learner(config, classes, steps, functools.partial(Adversarial, judge=judge, **how)))
+        model = _built(learning.learner(config, classes, steps, functools.partial(Adversarial, judge=judge, **options)))
         self.variables = model.judge.variables
         return model
 
     def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
         two_views = self.settings.method == "fixmatch"
         size = self.settings.image_size
-        return tf.data.Dataset.zip(labelled, views.batches(self.at, size, two_views=two_views, **lesson))
+        return tf.data.Dataset.zip(labelled, views.batches(self.squares, size, two_views=two_views, **lesson))
 
 
 def _built(model: keras.Model) -> keras.Model:
-    """The model with its loss and metrics built: else `fit` builds them from a batch, and takes it for (x, y)."""
+    """Build the loss and metrics of the model, and return it: `fit` would build them from a batch, taken as (x, y)."""
     logits = tf.zeros((1, *model.output_shape[1:]))
     truth = tf.zeros(logits.shape[:-1], tf.uint8)
     model.compute_loss(y=truth, y_pred=logits)
@@ -110,40 +113,42 @@ def _built(model: keras.Model) -> keras.Model:
     return model
 
 
-def _strangers(photos: Mapping[str, Path], data_dir: Path) -> dict[str, Path]:
-    """Those photos, by their digests, that are not in the data set too, where they may be held out."""
-    known = naming.photos(data_dir).values() if (data_dir / "images").is_dir() and photos else []
-    digests = {digest(path) for path in known}
-    found = {digest(path): path for path in photos.values()}
-    strangers = {name: path for name, path in found.items() if name not in digests}
-    if len(strangers) < len(photos):
-        left = len(photos) - len(strangers)
-        print(f"{left} photos without masks are in {data_dir} too, or there twice: not learned from again")
-    return strangers
+def _without_copies(photos: Mapping[str, Path], data_dir: Path) -> dict[str, Path]:
+    """The photos by digest, without copies, and without photos of the data set, which may be held out there."""
+    in_data = naming.photos(data_dir).values() if (data_dir / "images").is_dir() and photos else []
+    excluded = {digest(path) for path in in_data}
+    by_digest = {digest(path): path for path in photos.values()}
+    kept = {key: path for key, path in by_digest.items() if key not in excluded}
+    if len(kept) < len(photos):
+        print(f"skipped {len(photos) - len(kept)} photos without masks: copies of others or of photos in {data_dir}")
+    return kept
 
 
 @functools.lru_cache(64)
 def _padding(height: int, width: int, size: int) -> np.ndarray:
-    """What of a photo's square is padding: (size, size, 1) uint8, VOID there and else 0."""
+    """Where a photo's square is padding: (size, size, 1) uint8, VOID there, else 0."""
     return geometry.letterbox(np.zeros((height, width, 1), np.uint8), size, labels=True, pad=VOID).numpy()
 
 
 def _write_masks(settings: Settings, photos: Mapping[str, Path]) -> int:
-    """Write what is missing of RUN/pseudo: the photos, their masks, and how sure of each pixel the model is."""
+    """Write the missing files of RUN/pseudo: photos, masks, and the confidence of each pixel; return the exit code.
+
+    Files that other weights made are removed first.
+    """
     folder = settings.run_dir / "pseudo"
-    of = {"weights": digest(settings.run_dir / AVERAGED)}
-    if not (folder / MODEL).exists() or read_json(folder / MODEL) != of:
+    model = {"weights": digest(settings.run_dir / AVERAGED)}
+    if not (folder / MODEL).exists() or read_json(folder / MODEL) != model:
         shutil.rmtree(folder, ignore_errors=True)
-        write_json(folder / MODEL, of)
-    left = {name: path for name, path in photos.items() if not (folder / "images" / name).exists()}
-    how = PredictSettings((), settings.run_dir, folder, confidence=True)
+        write_json(folder / MODEL, model)
+    missing = {name: path for name, path in photos.items() if not (folder / "images" / name).exists()}
+    predict_settings = PredictSettings((), settings.run_dir, folder, confidence=True)
     failed = 0
-    rows = writing.write(saved_model.load(settings.run_dir), left, how)
-    for (name, path), row in zip(left.items(), track(rows, "writing masks", len(left)), strict=True):
+    rows = writing.write(saved_model.load(settings.run_dir), missing, predict_settings)
+    for (name, path), row in zip(missing.items(), track(rows, "writing masks", len(missing)), strict=True):
         if isinstance(row, str):
             print(f"error: {row}", file=sys.stderr)
             failed += 1
             continue
-        link(path, folder / "images" / name)  # the last: what has one has all
-    print(f"the masks of {len(photos) - failed} photos are in {folder}: eggseg.train --pseudo learns from them")
+        link(path, folder / "images" / name)  # last: a photo here has all its files
+    print(f"the masks of {len(photos) - failed} photos are in {folder}: eggseg.train --pseudo trains on them")
     return 1 if failed else 0

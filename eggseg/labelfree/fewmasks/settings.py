@@ -1,4 +1,4 @@
-"""The settings of `eggseg.labelfree.gan`: those of a training run, and what is learned from photos without masks."""
+"""The settings of `eggseg.labelfree.gan`: those of a training run, and how to train on photos without masks."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from eggseg.training.config import Config
 
 @dataclasses.dataclass(frozen=True)
 class Unlabelled(cli.Group):
-    """What is learned from photos without masks."""
+    """How to train on photos without masks."""
 
     unlabeled_dir: Path | None = None
-    """Photos without masks: a folder of them, or one with images/. Held in memory, 4 bytes a pixel of --image_size."""
+    """A folder of photos without masks, or one with images/. Held in memory at --image_size, 4 bytes a pixel."""
     method: Literal["fixmatch", "gan"] = "fixmatch"
-    """fixmatch: what is certain in a photo is to be found in other light and partly hidden (Sohn et al. 2020);
-    gan: a second network learns to tell true masks from made ones, and where to trust these (Hung et al. 2018)."""
+    """fixmatch: predict in a strongly augmented view what is certain in a weakly augmented one (Sohn et al. 2020);
+    gan: a second network tells true masks from predicted ones, and so where to trust these (Hung et al. 2018)."""
     trust: float | None = None
-    """What a pixel's mask must reach to be learned from, 0 to 1: of fixmatch the probability of its class, 0.95 if not
-    given; of gan the second network's verdict, 0.2 if not given."""
+    """Threshold, 0 to 1, from which the model trains on a pixel of its own masks. fixmatch: the probability of the
+    class, 0.95 by default; gan: the second network's probability that the mask is true, 0.2 by default."""
     unlabeled_weight: float | None = None
-    """What masks that are so made count, where true ones count 1; if not given, 1 of fixmatch and 0.1 of gan."""
+    """Weight of the loss on those masks; that of true masks is 1. By default 1 with fixmatch and 0.1 with gan."""
     unlabeled_from: float = 0.2
-    """Share of the steps after which photos without masks begin to count."""
+    """Share of all steps after which photos without masks count, 0 to 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Unlabelled, Config):
     """Train a U-Net on photos with masks and photos without, then write masks for those without.
 
-    The masks of UNLABELED_DIR lie in OUTPUT_DIR/pseudo, which `eggseg.train --pseudo` learns from. Of DATA_DIR, the
-    training photos that --labelled_photos leaves out are learned from without their masks. All other settings are
-    those of eggseg.train.
+    The masks of UNLABELED_DIR are written to OUTPUT_DIR/pseudo, for `eggseg.train --pseudo`. Training photos of
+    DATA_DIR that --labelled_photos leaves out are used without their masks. All other settings are those of
+    eggseg.train.
     """
 
     def __post_init__(self) -> None:
@@ -46,7 +46,11 @@ class Settings(Unlabelled, Config):
             ("unlabeled_from", 0 <= self.unlabeled_from <= 1, "0 to 1"),
             ("unlabeled_dir", bool(self.unlabeled_dir or self.labelled_photos), "a folder, or some --labelled_photos"),
             ("scenes", not self.scenes, "0: made-up scenes all have masks"),
-            ("keep", not self.folds or self.keep == "last", "last, with --folds: a fold would choose its own epoch"),
+            (
+                "keep",
+                not self.folds or self.keep == "last",
+                "last with --folds, since each fold would choose its own epoch",
+            ),
             ("fold", not self.folds or self.fold != "all", "one of the --folds"),
         ):
             if not holds:

