@@ -74,12 +74,12 @@ def prepare(run: Path | None, folder: Path) -> tuple[list[str], int]:
     from eggseg.devices.hardware import cpu_has_bfloat16
     from eggseg.exported import saved_model
     from eggseg.models.normalization import folded
-    from eggseg.training import learning
+    from eggseg.training import building
     from eggseg.training.callbacks import AVERAGED
     from eggseg.training.config import Config
 
     config = Config.from_args(["--config", str(run / "config.json")] if run else [])
-    network = learning.network(config, EGGS_AND_PANS)
+    network = building.network(config, EGGS_AND_PANS)
     if run:
         network.load_weights(run / AVERAGED)
     saved_model.save(network, EGGS_AND_PANS, {}, folder / "saved_model" / "1")

@@ -26,7 +26,7 @@ from machine import WANTED, in_turns, table
 from eggseg.data.classes import EGGS_AND_PANS, VOID
 from eggseg.devices import hardware
 from eggseg.devices.pipelines import untuned
-from eggseg.training import learning
+from eggseg.training import building
 from eggseg.training.callbacks import AveragedWeights
 from eggseg.training.config import Config
 
@@ -114,7 +114,7 @@ def main() -> None:
     config = Config.from_args()
     tf.config.experimental.enable_op_determinism()  # as in training
     keras.utils.set_random_seed(0)
-    model = learning.learner(config, EGGS_AND_PANS, STEPS)
+    model = building.compiled(config, EGGS_AND_PANS, STEPS)
     rng = np.random.default_rng(0)
     shape = (config.batch_size, config.image_size, config.image_size)
     images = rng.uniform(0, 255, (*shape, 3)).astype(np.float32)

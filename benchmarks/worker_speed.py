@@ -26,7 +26,7 @@ from machine import table
 from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.devices import distribution
 from eggseg.devices.pipelines import untuned
-from eggseg.training import learning
+from eggseg.training import building
 from eggseg.training.config import Config
 
 STEPS = 12
@@ -73,7 +73,7 @@ def work(config: Config) -> None:
     truth = rng.integers(0, 3, images.shape[:3], np.uint8)
     keras.utils.set_random_seed(0)
     with workers.strategy.scope():
-        model = learning.learner(config, EGGS_AND_PANS, STEPS)
+        model = building.compiled(config, EGGS_AND_PANS, STEPS)
         clock = Clock()
         batches = workers.batches(tf.data.Dataset.from_tensors((images, truth)).repeat().apply(untuned))
         model.fit(batches, steps_per_epoch=WARM_UP + STEPS, verbose=0, shuffle=False, callbacks=[clock])

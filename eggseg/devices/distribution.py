@@ -136,7 +136,7 @@ def _cluster(text: str) -> tuple[int, int]:
         raise InputError(f"TF_CONFIG cannot be parsed: {error!r}") from None
 
 
-class Learner(keras.Model):
+class DistributedModel(keras.Model):
     """A functional model that `fit` can train on several machines; model and optimizer must be built before.
 
     Works around two failures of Keras 3 on several machines: it builds a model with a step outside any replica, and it

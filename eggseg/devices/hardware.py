@@ -63,7 +63,7 @@ def _devices(count: int) -> list[tf.config.PhysicalDevice]:
     return present if count < 0 else present[:count]
 
 
-def precision(count: int = -1) -> Precision:
+def fastest_precision(count: int = -1) -> Precision:
     """The fastest precision of the hardware.
 
     bfloat16 on processors with AMX or AVX512-BF16 and on Ampere GPUs and newer, float16 on GPUs from compute capability

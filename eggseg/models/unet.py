@@ -37,7 +37,7 @@ def unet(
     An `encoder`, whose outputs are features from fine to coarse, replaces the U-Net's own; `stem_stride` is then the
     stride of its finest features. `policy` is Keras' precision policy, for example `mixed_bfloat16`.
     """
-    with precision(policy):
+    with dtype_policy(policy):
         if encoder is None:
             inputs, features = _encoder(size, base_filters, depth, stem_stride)
         else:
@@ -61,7 +61,7 @@ def unet(
 
 
 @contextlib.contextmanager
-def precision(policy: str) -> Iterator[None]:
+def dtype_policy(policy: str) -> Iterator[None]:
     """Context in which new layers get Keras' precision `policy`."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)

@@ -41,10 +41,10 @@ def build(record: Mapping[str, Any], folder: Path, weights: Path = WEIGHTS) -> N
     # Imported late: TensorFlow takes seconds to load.
     from eggseg.data.classes import EGGS_AND_PANS
     from eggseg.exported import saved_model
-    from eggseg.training import learning
+    from eggseg.training import building
     from eggseg.training.config import Config
 
-    network = learning.network(Config(**record["settings"]), EGGS_AND_PANS)
+    network = building.network(Config(**record["settings"]), EGGS_AND_PANS)
     packed.fill(network, weights)
     settings = {"image_size": record["settings"]["image_size"], "eggseg": __version__, "scenes": record["scenes"]}
     saved_model.save(network, EGGS_AND_PANS, settings, folder / "saved_model" / "1")

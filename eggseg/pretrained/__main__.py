@@ -41,7 +41,7 @@ def pack(settings: Settings) -> int:
     from eggseg.evaluation import scoring
     from eggseg.exported import saved_model
     from eggseg.kitchen import scenes
-    from eggseg.training import learning
+    from eggseg.training import building
     from eggseg.training.callbacks import AVERAGED
 
     config = Config.from_args(["--config", str(settings.run / CONFIG)])
@@ -55,7 +55,7 @@ def pack(settings: Settings) -> int:
                 f"{settings.run} started from {start.output_dir}, which is not a run of eggseg train --scenes"
             )
     real_pairs = pairs.find(settings.data_dir)
-    network = learning.network(config, EGGS_AND_PANS)
+    network = building.network(config, EGGS_AND_PANS)
     with files.parsing(settings.run / AVERAGED):
         network.load_weights(settings.run / AVERAGED)
     buffer = io.BytesIO()

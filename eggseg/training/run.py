@@ -28,18 +28,18 @@ from eggseg.evaluation import plots, scoring
 from eggseg.exported import saved_model
 from eggseg.files import parsing, write_bytes, write_json
 from eggseg.kitchen import endless
-from eggseg.training import learning, run_data, run_folder, sharding
+from eggseg.training import building, run_data, run_folder, sharding
 from eggseg.training.callbacks import AVERAGED, CHECKPOINT, AveragedWeights, Pictures, RunRecorder
 from eggseg.training.config import CONFIG, METRICS, Config, decisive
 from eggseg.training.run_data import RunData
 from eggseg.training.sharding import Share
-from eggseg.training.teachers import Supervised, Teacher
+from eggseg.training.tasks import Supervised, Task
 
 SAMPLES = 8
 """Validation photos in samples.png."""
 
 
-def train(config: Config, teacher: Teacher | None = None) -> dict[str, Any]:
+def train(config: Config, task: Task | None = None) -> dict[str, Any]:
     """Train, export and measure at original size; return the content of metrics.json.
 
     With several workers, the first writes the run folder. The others do the same in a temporary folder, silently.
@@ -48,43 +48,43 @@ def train(config: Config, teacher: Teacher | None = None) -> dict[str, Any]:
     unsupported = {
         "--folds": config.folds,
         "--labelled_photos": config.labelled_photos,
-        "unlabelled photos": teacher,
+        "unlabelled photos": task,
     }
     for what, used in unsupported.items():
         if used and machines > 1:
             raise InputError(f"several machines cannot train with {what}: remove that, or add --distribution one")
-    teacher = teacher or Supervised()
+    task = task or Supervised()
     workers = distribution.join(config.distribution, config.num_gpus)
     with workers.losing_one_is_an_error():
         if workers.index == 0:
-            return _run(config, workers, teacher)
+            return _run(config, workers, task)
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             temporary = dataclasses.replace(config, output_dir=Path(folder), export_dir=None, resume=True)
-            return _run(temporary, workers, teacher)
+            return _run(temporary, workers, task)
 
 
-def _run(config: Config, workers: Workers, teacher: Teacher) -> dict[str, Any]:
+def _run(config: Config, workers: Workers, task: Task) -> dict[str, Any]:
     """All steps of a run, as each worker takes them; return the content of metrics.json."""
     begun = time.perf_counter()
     # Workers that disagree on these would deadlock or train different models.
-    workers.agree(decisive(config.to_json()) | {"precision": learning.arithmetic(config)})
+    workers.agree(decisive(config.to_json()) | {"precision": building.precision(config)})
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
     folder = _checked_folder(config, classes, workers)
 
     data = run_data.read(config, classes, folder, workers)
     share = sharding.deal(workers, data.squares, data.split, config.batch_size, config.scenes)
     labelled = run_data.labelled(config, data)
-    record = _checked_record(config, classes, data, labelled, folder, workers, teacher)
+    record = _checked_record(config, classes, data, labelled, folder, workers, task)
 
-    teacher.prepare(data.squares, sorted(set(data.split.train) - set(labelled)))
-    recorder = _new_recorder(config, classes, share.steps, workers, teacher)
+    task.prepare(data.squares, sorted(set(data.split.train) - set(labelled)))
+    recorder = _new_recorder(config, classes, share.steps, workers, task)
     # Only after all checks: a typing error in the settings must not delete an earlier run.
     if not config.resume:
         run_folder.clear(folder)
     write_json(folder / CONFIG, record)
     _print_plan(config, data, labelled, workers, record["precision"])
 
-    _fit(recorder, config, classes, data.squares, labelled, share, workers, teacher)
+    _fit(recorder, config, classes, data.squares, labelled, share, workers, task)
     metrics = {}
     if workers.index == 0:
         _export(recorder, config, classes, record["fingerprint"])
@@ -96,7 +96,7 @@ def _checked_folder(config: Config, classes: ClassTable, workers: Workers) -> Pa
     """Open the run folder; `InputError` where it, the settings or the first weights cannot be used."""
     folder = run_folder.opened(config)
     run_folder.check_settings(folder, config, classes, workers.count)
-    learning.check(config, classes)
+    building.check(config, classes)
     return folder
 
 
@@ -107,13 +107,13 @@ def _checked_record(
     labelled: Sequence[int],
     folder: Path,
     workers: Workers,
-    teacher: Teacher,
+    task: Task,
 ) -> dict[str, Any]:
     """The content of config.json; `InputError` where the workers, or a resumed run, have other data."""
     record = run_folder.record(config, classes, data.squares, data.pairs, data.split, workers.count)
     photos = data.squares.photos
-    if teacher.fingerprint:
-        record["unlabelled"] = teacher.fingerprint
+    if task.fingerprint:
+        record["unlabelled"] = task.fingerprint
     if config.folds and (reason := run_data.no_session_reason(config, photos)):
         record["no_session"] = reason
     if config.labelled_photos:
@@ -123,7 +123,7 @@ def _checked_record(
     return record
 
 
-def _new_recorder(config: Config, classes: ClassTable, steps: int, workers: Workers, teacher: Teacher) -> RunRecorder:
+def _new_recorder(config: Config, classes: ClassTable, steps: int, workers: Workers, task: Task) -> RunRecorder:
     """The recorder of a run of `steps` an epoch, with a new model."""
     keras.utils.set_random_seed(config.seed)
     # A resumed run must end like an uninterrupted one; determinism costs next to nothing on a processor.
@@ -131,12 +131,12 @@ def _new_recorder(config: Config, classes: ClassTable, steps: int, workers: Work
     # A model loaded earlier in this process, for an earlier fold, may have turned the rewrite on.
     hardware.rewrite_to_bfloat16(False)
     with workers.strategy.scope():
-        model = teacher.learner(config, classes, steps)
+        model = task.model(config, classes, steps)
         if config.init:
-            learning.load(model, config.init)
+            building.load(model, config.init)
         workers.agree({"first weights": hashlib.sha256(b"".join(w.numpy().tobytes() for w in model.weights)).digest()})
         averaged = AveragedWeights(model, config.ema_decay)
-        recorder = RunRecorder(config.run_dir, averaged, config.keep, config.patience, teacher.variables)
+        recorder = RunRecorder(config.run_dir, averaged, config.keep, config.patience, task.variables)
         recorder.set_model(model)
     return recorder
 
@@ -156,7 +156,7 @@ def _fit(
     labelled: Sequence[int],
     share: Share,
     workers: Workers,
-    teacher: Teacher,
+    task: Task,
 ) -> None:
     """Train from the checkpoint, or from the start, to the last epoch or until patience is exhausted."""
     workers.share(recorder.folder / CHECKPOINT)
@@ -165,7 +165,7 @@ def _fit(
         print(f"resuming after epoch {done}")
     if done == config.epochs or recorder.is_exhausted:
         return
-    train = _train_batches(config, squares, labelled, share, workers, teacher, first_epoch=done)
+    train = _train_batches(config, squares, labelled, share, workers, task, first_epoch=done)
     val = loader.plain_batches(
         squares,
         share.val,
@@ -200,10 +200,10 @@ def _train_batches(
     labelled: Sequence[int],
     share: Share,
     workers: Workers,
-    teacher: Teacher,
+    task: Task,
     first_epoch: int,
 ) -> tf.data.Dataset:
-    """This worker's training batches: made-up scenes, or what the teacher makes of its labelled photos."""
+    """This worker's training batches: made-up scenes, or what the task makes of its labelled photos."""
     options: dict[str, Any] = {
         "batch_size": share.batch_size,
         "steps": share.steps * share.replicas,
@@ -214,7 +214,7 @@ def _train_batches(
     if config.scenes:
         return endless.train_batches(config.image_size, **options, worker=workers.index, workers=workers.count)
     own = sorted(set(labelled).intersection(share.train))
-    return teacher.batches(loader.train_batches(squares, own, **options), options)
+    return task.batches(loader.train_batches(squares, own, **options), options)
 
 
 def _first_photos(val: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -225,7 +225,7 @@ def _first_photos(val: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def _export(recorder: RunRecorder, config: Config, classes: ClassTable, fingerprint: str) -> None:
     """Write the SavedModel of the averaged weights to the run folder and to --export_dir."""
-    network = learning.network(config, classes)
+    network = building.network(config, classes)
     with parsing(recorder.folder / AVERAGED):
         network.load_weights(recorder.folder / AVERAGED)
     settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": fingerprint}

@@ -18,7 +18,7 @@ from eggseg.data.split import Split, sessions
 from eggseg.data.squares import Squares
 from eggseg.errors import InputError, printable
 from eggseg.files import parsing, read_json
-from eggseg.training import learning
+from eggseg.training import building
 from eggseg.training.callbacks import CHECKPOINT
 from eggseg.training.config import CONFIG, METRICS, Config, decisive
 
@@ -60,7 +60,7 @@ def record(
         "left_out": sorted({pair.name for pair in all_pairs} - set(names)),
         "sessions": dict(zip(names, sessions(squares.photos), strict=True)),
         "workers": workers,
-        "precision": learning.arithmetic(config),
+        "precision": building.precision(config),
         "fingerprint": pairs.fingerprint(squares.pairs),
         "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
         | {"eggseg": __version__, "python": platform.python_version()},
@@ -83,7 +83,7 @@ def check_settings(folder: Path, config: Config, classes: ClassTable, workers: i
     changed = [f"--{name} was {old.get(name)}, is {new.get(name)}" for name in names]
     if changed:
         raise InputError(pairs.summary(changed, f"settings differ from those of the run in {folder}"))
-    precision = learning.arithmetic(config)
+    precision = building.precision(config)
     if old_precision != precision:
         raise InputError(
             f"{folder} was trained in {old_precision}, this machine would continue in {precision}: "

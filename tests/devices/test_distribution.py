@@ -26,7 +26,7 @@ from eggseg.data.squares import Squares
 from eggseg.devices import distribution, hardware
 from eggseg.errors import InputError
 from eggseg.kitchen import endless
-from eggseg.training import learning, sharding
+from eggseg.training import building, sharding
 from eggseg.training.callbacks import CHECKPOINT, HISTORY
 from eggseg.training.config import Config
 
@@ -46,12 +46,13 @@ THREE_EPOCHS = (
 
 WORKER = """
 import json, os, sys, numpy as np, tensorflow as tf
-from eggseg import learning, train
-from eggseg.callbacks import RunRecorder
+from eggseg import train
+from eggseg.training import building
+from eggseg.training.callbacks import RunRecorder
 
 out, kind, *args = sys.argv[1:]
 
-class Steepest(learning.EncoderAdamW):
+class Steepest(building.EncoderAdamW):
     '''Moves every weight by its gradient, clipped to a norm that it exceeds.'''
     def __init__(self, schedule, **options):
         super().__init__(schedule, **options | {"global_clipnorm": 0.1, "weight_decay": 0.0})
@@ -59,12 +60,12 @@ class Steepest(learning.EncoderAdamW):
         self.assign_sub(variable, gradient)
 
 if kind == "gradient":
-    learning.EncoderAdamW = Steepest
+    building.EncoderAdamW = Steepest
 if kind == "overflow" and json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 1:
-    class Overflowing(learning.KnownPixelCrossentropy):
+    class Overflowing(building.KnownPixelCrossentropy):
         def call(self, *args):
             return 1e38 * super().call(*args)
-    learning.KnownPixelCrossentropy = Overflowing
+    building.KnownPixelCrossentropy = Overflowing
 on_epoch_end = RunRecorder.on_epoch_end
 def remember(self, *args):
     on_epoch_end(self, *args)
@@ -175,8 +176,8 @@ def test_the_first_step_of_two_is_that_of_one(even: list[str], tmp_path: Path) -
     two, _ = Processes(tmp_path / "two", 2, args, "gradient").finish()
     config = Config.from_args([*args, "--output_dir", str(tmp_path)])
     keras.utils.set_random_seed(config.seed)
-    before = [np.array(weight) for weight in learning.learner(config, EGGS_AND_PANS, 1).trainable_variables]
-    names = [f"model/{i}" for i, w in enumerate(learning.learner(config, EGGS_AND_PANS, 1).variables) if w.trainable]
+    before = [np.array(weight) for weight in building.compiled(config, EGGS_AND_PANS, 1).trainable_variables]
+    names = [f"model/{i}" for i, w in enumerate(building.compiled(config, EGGS_AND_PANS, 1).variables) if w.trainable]
     gradients = [
         np.concatenate([(w - values[name]).ravel() for w, name in zip(before, names, strict=True)])
         for values in (one, two)

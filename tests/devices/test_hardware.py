@@ -41,7 +41,7 @@ def machine(monkeypatch, tmp_path):
 )
 def test_precision_of_a_processor(machine, flags, expected):
     machine(flags=flags)
-    assert hardware.precision() == expected
+    assert hardware.fastest_precision() == expected
 
 
 @pytest.mark.parametrize(
@@ -57,17 +57,17 @@ def test_precision_of_a_processor(machine, flags, expected):
 )
 def test_precision_of_gpus_is_that_of_the_oldest(machine, capabilities, expected):
     machine(*capabilities)
-    assert hardware.precision() == expected
+    assert hardware.fastest_precision() == expected
 
 
 def test_precision_without_the_gpus_that_are_there_is_the_processors(machine):
     machine((9, 0), flags="avx2")
-    assert hardware.precision(0) == "float32"
+    assert hardware.fastest_precision(0) == "float32"
 
 
 def test_precision_is_of_the_gpus_in_use(machine):
     machine((8, 0), (6, 1))
-    assert hardware.precision(1) == "bfloat16"
+    assert hardware.fastest_precision(1) == "bfloat16"
 
 
 @pytest.mark.parametrize(("wanted", "found"), [(-1, 3), (0, 0), (2, 2), (3, 3)])
@@ -81,7 +81,7 @@ def test_the_first_gpus_are_taken(machine, wanted, found):
 )
 def test_more_gpus_than_there_are_is_an_error(machine, there, message):
     machine(*[(8, 0)] * there)
-    for ask in (hardware.gpus, hardware.use, hardware.precision, hardware.description):
+    for ask in (hardware.gpus, hardware.use, hardware.fastest_precision, hardware.description):
         with pytest.raises(InputError, match=f"--num_gpus is 4, TensorFlow {message}"):
             ask(4)
 

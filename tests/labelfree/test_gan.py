@@ -20,7 +20,7 @@ from eggseg.labelfree.clusters import features
 from eggseg.labelfree.fewmasks import semisupervised, views
 from eggseg.labelfree.fewmasks.adversarial import Adversarial, Judge
 from eggseg.labelfree.fewmasks.fixmatch import FixMatch
-from eggseg.labelfree.fewmasks.learner import share
+from eggseg.labelfree.fewmasks.model import share
 from eggseg.labelfree.fewmasks.settings import Settings
 from eggseg.training.objective import KnownPixelCrossentropy
 
@@ -163,8 +163,8 @@ def test_views_lie_upon_each_other():
     square[10:30, 5:35, :3] = 120
     square[12:20, 8:20, :3] = 250
     square[10:30, 5:35, 3] = 0
-    lesson = {"batch_size": 3, "steps": 2, "seed": 0, "strength": 0.5, "first_epoch": 0}
-    seen = next(iter(views.batches([lambda: square] * 3, 40, two_views=True, **lesson)))
+    options = {"batch_size": 3, "steps": 2, "seed": 0, "strength": 0.5, "first_epoch": 0}
+    seen = next(iter(views.batches([lambda: square] * 3, 40, two_views=True, **options)))
     for image, other, ids in zip(seen.image.numpy(), seen.other.numpy(), seen.ids.numpy(), strict=True):
         inside = ids == 0
         assert inside.any()
@@ -246,7 +246,7 @@ def judge_of_a_run(size: int, steps: int) -> Judge:
     small = {"encoder": "plain", "base_filters": 4, "depth": 2, "image_size": size, "precision": "float32"}
     settings = Settings(labelled_photos=5, method="gan", epochs=1, **small)
     keras.utils.set_random_seed(0)
-    return semisupervised.SemiSupervised(settings, {}).learner(settings, EGGS_AND_PANS, steps).judge
+    return semisupervised.SemiSupervised(settings, {}).model(settings, EGGS_AND_PANS, steps).judge
 
 
 def test_a_judges_learning_rate_does_not_fall_within_a_short_run():

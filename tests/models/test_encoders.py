@@ -14,7 +14,7 @@ from eggseg.errors import InputError
 from eggseg.models import efficientnet_lite, encoders
 from eggseg.models.normalization import FusedBatchNormalization
 from eggseg.models.unet import unet
-from eggseg.training import learning
+from eggseg.training import building
 from eggseg.training.config import Config
 
 FILTERS = {
@@ -130,7 +130,7 @@ def test_freezing_keeps_the_first_levels_and_all_depthwise_filters(levels, first
 def test_logits_listen_to_the_pixels_at_their_own_place(name, size):
     keras.utils.set_random_seed(0)
     config = Config(encoder=name, encoder_weights="none", image_size=size, base_filters=4, depth=3)
-    network = learning.network(config, EGGS_AND_PANS)
+    network = building.network(config, EGGS_AND_PANS)
     y, x = size * 7 // 8, size * 5 // 8
     image = tf.constant(images(size))
     with tf.GradientTape() as tape:

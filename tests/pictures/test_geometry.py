@@ -189,9 +189,9 @@ def test_a_panorama_of_60000_by_2_goes_there_and_back():
 PANORAMA = """
 import pathlib, re, sys
 import tensorflow as tf
-from eggseg import geometry
-from eggseg.geometry import letterbox, restore, restore_in_bands
-from eggseg.images import decode
+from eggseg.pictures import geometry
+from eggseg.pictures.geometry import letterbox, restore, restore_in_bands
+from eggseg.pictures.decoding import decode
 
 photo = decode(tf.io.read_file(sys.argv[1]))
 square = letterbox(photo, 400)
@@ -234,7 +234,7 @@ def test_scores_restored_in_bands_are_those_of_tensorflow_to_the_bit(photo_size,
 MASK_OF_50_MEGAPIXELS = """
 import pathlib, re
 import tensorflow as tf
-from eggseg.geometry import restore_in_bands
+from eggseg.pictures.geometry import restore_in_bands
 
 def peak():
     # Not getrusage, which counts what the parent had at the fork.

@@ -10,7 +10,7 @@ from eggseg import predict, pretrained
 from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.exported import saved_model
 from eggseg.models import packed
-from eggseg.training import learning
+from eggseg.training import building
 from eggseg.training.config import Config
 
 
@@ -29,7 +29,7 @@ def test_it_is_small_and_says_what_it_is() -> None:
 
 
 def test_what_is_packed_is_what_comes_out(arrays: dict[str, np.ndarray]) -> None:
-    network = learning.network(Config(**pretrained.read()["settings"]), EGGS_AND_PANS)
+    network = building.network(Config(**pretrained.read()["settings"]), EGGS_AND_PANS)
     packed.fill(network, pretrained.WEIGHTS)
     again = packed.pack(network)
     assert again.keys() == arrays.keys()

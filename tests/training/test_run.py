@@ -24,7 +24,7 @@ from eggseg import train
 from eggseg.errors import InputError
 from eggseg.exported import saved_model
 from eggseg.models.unet import unet
-from eggseg.training import callbacks, learning, sharding
+from eggseg.training import building, callbacks, sharding
 
 
 def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
@@ -395,4 +395,4 @@ def test_damaged_weights_are_an_error_that_names_them(tmp_path: Path, damage: Ca
     model.save_weights(path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"^--init \S+/averaged\.weights\.h5 does not fit this network: .+$"):
-        learning.load(model, path)
+        building.load(model, path)

@@ -17,7 +17,7 @@ from eggseg.files import parsing, read_json
 from eggseg.labelfree.clusters import weights as weights_of_sam
 from eggseg.labelfree.clusters.segment_anything import SegmentAnything
 from eggseg.models import encoders
-from eggseg.training import learning
+from eggseg.training import building
 from eggseg.training.callbacks import AVERAGED
 from eggseg.training.config import CONFIG, NETWORK, Config
 
@@ -78,7 +78,7 @@ def _of_run(run: Path, size: int) -> keras.Model:
     with parsing(run / CONFIG):
         config = Config(**{name: record["settings"][name] for name in NETWORK} | {"image_size": size})
         classes = ClassTable.from_json(record["classes"])
-    network = learning.network(config, classes)
+    network = building.network(config, classes)
     with parsing(run / AVERAGED):
         network.load_weights(run / AVERAGED)
     joins = [layer for layer in network.layers if layer.name.startswith("join")]

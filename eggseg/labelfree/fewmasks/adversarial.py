@@ -11,9 +11,9 @@ from keras import layers
 
 from eggseg.data.classes import VOID
 from eggseg.devices.hardware import Precision
-from eggseg.labelfree.fewmasks.learner import SemiSupervisedModel
+from eggseg.labelfree.fewmasks.model import SemiSupervisedModel
 from eggseg.labelfree.fewmasks.views import Views
-from eggseg.models.unet import precision
+from eggseg.models.unet import dtype_policy
 
 ADVERSARIAL = 0.01, 0.001
 """Weights of the adversarial loss, on photos with masks and on photos without."""
@@ -38,7 +38,7 @@ class Judge:
 
     def __init__(self, size: int, classes: int, digits: Precision, filters: int = 64, rate: float = RATE) -> None:
         # Never float16, which would need loss scaling.
-        with precision("mixed_bfloat16" if digits == "bfloat16" else "float32"):
+        with dtype_policy("mixed_bfloat16" if digits == "bfloat16" else "float32"):
             inputs = x = keras.Input((size, size, classes), name="mask")
             for level in range(4):
                 x = layers.Conv2D(filters << level, 4, 2, padding="same", name=f"judge{level}")(x)

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from eggseg.data.classes import VOID
-from eggseg.labelfree.fewmasks.learner import SemiSupervisedModel
+from eggseg.labelfree.fewmasks.model import SemiSupervisedModel
 from eggseg.labelfree.fewmasks.views import Views
 
 

@@ -29,7 +29,7 @@ from eggseg.labelfree.fewmasks.settings import Settings
 from eggseg.pictures import geometry
 from eggseg.prediction import writing
 from eggseg.prediction.settings import Settings as PredictSettings
-from eggseg.training import learning
+from eggseg.training import building
 from eggseg.training.callbacks import AVERAGED
 from eggseg.training.config import Config
 from eggseg.training.run import train
@@ -46,7 +46,7 @@ def run(settings: Settings) -> int:
 
 
 class SemiSupervised:
-    """A `teachers.Teacher` for photos with masks and photos without."""
+    """A `tasks.Task` for photos with masks and photos without."""
 
     def __init__(self, settings: Settings, unlabelled: Mapping[str, Path]) -> None:
         self.settings = settings
@@ -77,7 +77,7 @@ class SemiSupervised:
             square = np.concatenate([photo, _padding(*image.shape[:2], squares.size)], -1)
             self.squares.append(functools.partial(np.asarray, square))
 
-    def learner(self, config: Config, classes: ClassTable, steps: int) -> keras.Model:
+    def model(self, config: Config, classes: ClassTable, steps: int) -> keras.Model:
         settings = self.settings
         begin = round(settings.unlabeled_from * config.epochs * steps)
         optional = {"trust": settings.trust, "weight": settings.unlabeled_weight}
@@ -91,17 +91,19 @@ class SemiSupervised:
                     f"--batch_size is {config.batch_size}, expected at least {2 * replicas}: "
                     "CutMix needs two photos on each device"
                 )
-            return _built(learning.learner(config, classes, steps, functools.partial(FixMatch, **options)))
-        digits = learning.arithmetic(config)
+            return _built(building.compiled(config, classes, steps, functools.partial(FixMatch, **options)))
+        digits = building.precision(config)
         judge = functools.partial(Judge, config.image_size, len(classes), digits)
-        model = _built(learning.learner(config, classes, steps, functools.partial(Adversarial, judge=judge, **options)))
+        model = _built(
+            building.compiled(config, classes, steps, functools.partial(Adversarial, judge=judge, **options))
+        )
         self.variables = model.judge.variables
         return model
 
-    def batches(self, labelled: tf.data.Dataset, lesson: Mapping[str, Any]) -> tf.data.Dataset:
+    def batches(self, labelled: tf.data.Dataset, options: Mapping[str, Any]) -> tf.data.Dataset:
         two_views = self.settings.method == "fixmatch"
         size = self.settings.image_size
-        return tf.data.Dataset.zip(labelled, views.batches(self.squares, size, two_views=two_views, **lesson))
+        return tf.data.Dataset.zip(labelled, views.batches(self.squares, size, two_views=two_views, **options))
 
 
 def _built(model: keras.Model) -> keras.Model:

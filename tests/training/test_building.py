@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.models import encoders
-from eggseg.training import learning
+from eggseg.training import building
+from eggseg.training.building import EncoderAdamW, WarmupCosine
 from eggseg.training.config import Config
-from eggseg.training.learning import EncoderAdamW, WarmupCosine
 
 SMALL = Config(image_size=64, base_filters=2, depth=2, precision="float32", encoder="plain")
 
@@ -48,14 +48,14 @@ def test_without_an_encoder_all_learn_alike():
 
 
 def test_the_plain_network_learns_whole():
-    model = learning.learner(SMALL, EGGS_AND_PANS, 10)
+    model = building.compiled(SMALL, EGGS_AND_PANS, 10)
     assert len(model.trainable_variables) == len([w for w in model.weights if "moving" not in w.path])
     assert model.optimizer.slow == set()
 
 
 def test_a_pretrained_encoder_learns_slowly_and_in_part(monkeypatch):
     monkeypatch.setattr(encoders, "load", lambda *args: None)
-    model = learning.learner(Config(encoder="efficientnet_lite0", image_size=64, base_filters=2), EGGS_AND_PANS, 10)
+    model = building.compiled(Config(encoder="efficientnet_lite0", image_size=64, base_filters=2), EGGS_AND_PANS, 10)
     learning_names = [v.path.split("/")[0] for v in model.trainable_variables]
     slow = {learning_names[i] for i in model.optimizer.slow}
     assert {name.split("_")[0].rstrip("0123456789") for name in slow} == {"block"}
@@ -66,7 +66,7 @@ def test_a_pretrained_encoder_learns_slowly_and_in_part(monkeypatch):
 def test_a_pretrained_encoder_does_not_decay_while_it_stands_still(monkeypatch):
     monkeypatch.setattr(encoders, "load", lambda *args: None)
     config = Config(encoder="efficientnet_lite0", image_size=64, base_filters=2, weight_decay=0.5, precision="float32")
-    model = learning.learner(config, EGGS_AND_PANS, 10)
+    model = building.compiled(config, EGGS_AND_PANS, 10)
     variables = model.trainable_variables
     before = [np.array(v) for v in variables]
     for _ in range(3):
@@ -77,7 +77,7 @@ def test_a_pretrained_encoder_does_not_decay_while_it_stands_still(monkeypatch):
 
 def test_everything_that_an_optimizer_keeps_is_there_from_the_start():
     # In float16 it is wrapped; what it made later could not be restored by a resumed run.
-    model = learning.learner(dataclasses.replace(SMALL, precision="float16"), EGGS_AND_PANS, 10)
+    model = building.compiled(dataclasses.replace(SMALL, precision="float16"), EGGS_AND_PANS, 10)
     kept = [variable.path for variable in model.optimizer.variables]
     model.train_on_batch(np.zeros((1, 64, 64, 3), np.float32), np.zeros((1, 64, 64), np.uint8))
     assert [variable.path for variable in model.optimizer.variables] == kept
@@ -85,7 +85,7 @@ def test_everything_that_an_optimizer_keeps_is_there_from_the_start():
 
 def test_an_encoder_without_weights_learns_like_the_rest():
     config = Config(encoder="efficientnet_lite0", encoder_weights="none", image_size=64, base_filters=2)
-    model = learning.learner(config, EGGS_AND_PANS, 10)
+    model = building.compiled(config, EGGS_AND_PANS, 10)
     assert model.optimizer.slow == set()
     assert "stem" in [v.path.split("/")[0] for v in model.trainable_variables]
 
@@ -94,8 +94,8 @@ def test_an_encoder_without_weights_learns_like_the_rest():
 def test_the_exported_network_takes_the_weights_that_were_learned(weights, monkeypatch):
     monkeypatch.setattr(encoders, "load", lambda *args: None)
     config = Config(encoder_weights=weights, image_size=64, base_filters=2, precision="float32")
-    model = learning.learner(config, EGGS_AND_PANS, 10)
-    network = learning.network(config, EGGS_AND_PANS)
+    model = building.compiled(config, EGGS_AND_PANS, 10)
+    network = building.network(config, EGGS_AND_PANS)
     rng = np.random.default_rng(0)
     model.set_weights([np.abs(rng.normal(0, 0.2, w.shape)) for w in model.get_weights()])
     network.set_weights(model.get_weights())
@@ -110,7 +110,7 @@ def test_the_exported_network_takes_the_weights_that_were_learned(weights, monke
 def test_a_short_run_warms_up_and_freezes_its_encoder_for_a_fifth_at_most(monkeypatch, epochs, warmup, frozen):
     monkeypatch.setattr(encoders, "load", lambda *args: None)
     config = Config(image_size=64, base_filters=2, precision="float32", epochs=epochs)
-    optimizer = learning.learner(config, EGGS_AND_PANS, 10).optimizer
+    optimizer = building.compiled(config, EGGS_AND_PANS, 10).optimizer
     schedule = optimizer._learning_rate
     assert (schedule.warmup, optimizer.frozen_steps, schedule.steps) == (warmup, frozen, 10 * epochs)
 
@@ -118,7 +118,7 @@ def test_a_short_run_warms_up_and_freezes_its_encoder_for_a_fifth_at_most(monkey
 def test_a_run_of_one_step_moves_its_weights_at_the_full_rate(monkeypatch):
     monkeypatch.setattr(encoders, "load", lambda *args: None)
     config = Config(image_size=64, base_filters=2, precision="float32", epochs=1)
-    optimizer = learning.learner(config, EGGS_AND_PANS, 1).optimizer
+    optimizer = building.compiled(config, EGGS_AND_PANS, 1).optimizer
     assert optimizer.frozen_steps == 0
     assert float(optimizer.learning_rate) == pytest.approx(config.learning_rate)
 
