@@ -29,9 +29,10 @@ Settings = TypeVar("Settings")
 class Run:
     """A finished training run.
 
-    >>> run = eggseg.Run("runs/eggs")
-    >>> sorted(run.metrics["pooled"]["iou"])
-    ['background', 'egg', 'pan']
+    Examples:
+        >>> run = eggseg.Run("runs/eggs")
+        >>> sorted(run.metrics["pooled"]["iou"])
+        ['background', 'egg', 'pan']
     """
 
     folder: Path
@@ -67,10 +68,11 @@ def load(path: PathLike, **settings: Any) -> Segmenter:
 
     `settings` are `precision` ("auto", "float32" or "bfloat16") and `max_pixels`, as in `eggseg predict`.
 
-    >>> segment = eggseg.load("runs/eggs")
-    >>> class_ids, probabilities = segment(np.zeros((90, 120, 3), np.uint8))
-    >>> class_ids.shape, probabilities.shape
-    ((90, 120), (90, 120, 3))
+    Examples:
+        >>> segment = eggseg.load("runs/eggs")
+        >>> class_ids, probabilities = segment(np.zeros((90, 120, 3), np.uint8))
+        >>> class_ids.shape, probabilities.shape
+        ((90, 120), (90, 120, 3))
     """
     from eggseg.exported import saved_model
 
@@ -80,11 +82,12 @@ def load(path: PathLike, **settings: Any) -> Segmenter:
 def train(data_dir: PathLike, output_dir: PathLike, **settings: Any) -> Run:
     """Train a model on DATA_DIR/images and DATA_DIR/masks; `eggseg train --help` lists the settings.
 
-    >>> run = eggseg.train("photos", "runs/eggs", encoder="plain", image_size=64, epochs=2, split="random")
-    >>> run.metrics["miou"] > 0
-    True
-    >>> [row["epoch"] for row in run.history]
-    [1.0, 2.0]
+    Examples:
+        >>> run = eggseg.train("photos", "runs/eggs", encoder="plain", image_size=64, epochs=2, split="random")
+        >>> run.metrics["miou"] > 0
+        True
+        >>> [row["epoch"] for row in run.history]
+        [1.0, 2.0]
     """
     from eggseg.train import run
 
@@ -99,9 +102,10 @@ def evaluate(model: PathLike | Run, data_dir: PathLike, **settings: Any) -> dict
 
     `eggseg evaluate --help` lists the settings.
 
-    >>> figures = eggseg.evaluate("runs/eggs", "photos", output_dir="figures")
-    >>> figures["photos"]
-    16
+    Examples:
+        >>> figures = eggseg.evaluate("runs/eggs", "photos", output_dir="figures")
+        >>> figures["photos"]
+        16
     """
     from eggseg.evaluate import Settings, run
 
@@ -118,9 +122,10 @@ def predict(
     `photos` are files, folders or patterns. `model` may be None: the model that comes with eggseg. A photo that cannot
     be read is named on stderr and has no row. `eggseg predict --help` lists the settings.
 
-    >>> rows = eggseg.predict("runs/eggs", "photos/images", "predicted")
-    >>> rows[0]["file"], rows[0]["width"], rows[0]["height"]
-    ('photo_0.jpg', '96', '64')
+    Examples:
+        >>> rows = eggseg.predict("runs/eggs", "photos/images", "predicted")
+        >>> rows[0]["file"], rows[0]["width"], rows[0]["height"]
+        ('photo_0.jpg', '96', '64')
     """
     from eggseg.predict import run
     from eggseg.prediction.outputs import SUMMARY
@@ -139,9 +144,10 @@ def audit(data_dir: PathLike, **settings: Any) -> dict[str, Any]:
 
     `eggseg audit --help` lists the settings.
 
-    >>> report = eggseg.audit("photos", output_dir="report")
-    >>> report["pairs"], [finding for finding in report["findings"] if finding["spoils"]]
-    (16, [])
+    Examples:
+        >>> report = eggseg.audit("photos", output_dir="report")
+        >>> report["pairs"], [finding for finding in report["findings"] if finding["spoils"]]
+        (16, [])
     """
     from eggseg.audit import Settings, run
 
