@@ -21,25 +21,28 @@ from eggseg.pictures.pillow import PictureError, opened
 OUTLINES = ("polygon", "rotation", "oriented_rectangle", "quadrilateral")
 """Kinds of shapes whose points are the corners of an outline."""
 
-FEWEST = {**dict.fromkeys(OUTLINES, 3), "rectangle": 2, "circle": 2, "mask": 1}
+FEWEST_POINTS = {**dict.fromkeys(OUTLINES, 3), "rectangle": 2, "circle": 2, "mask": 1}
 """Minimum number of points, for each kind of shape with an area."""
 
 
 def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
-    """Read the photos of all JSON files below a folder; each lies in `photos`, or where its file says."""
+    """For each JSON file below `source`, yield a function that reads its annotations.
+
+    The photo is looked for in `photos` if that is given, otherwise where the JSON file says.
+    """
     for path in listed(source):
         yield functools.partial(_annotated, path, source, photos, max_pixels)
 
 
 def listed(source: Path) -> list[Path]:
-    """All JSON files below a folder, sorted. Hidden files are skipped; links to folders are followed once."""
+    """All JSON files below a folder, sorted; not hidden ones. A folder is read once, however many links lead to it."""
     files, seen = [], set[str]()
     for root, folders, names in os.walk(source, followlinks=True):
-        place = os.path.realpath(root)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and place not in seen)
-        if place not in seen:
+        real_folder = os.path.realpath(root)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and real_folder not in seen)
+        if real_folder not in seen:
             files += [Path(root, name) for name in names if name.lower().endswith(".json") and name[0] != "."]
-        seen.add(place)
+        seen.add(real_folder)
     return sorted(files)
 
 
@@ -56,40 +59,41 @@ def _annotated(path: Path, source: Path, photos: Path | None, max_pixels: int) -
 def _photo(path: Path, image_path: str, source: Path, photos: Path | None) -> tuple[Path, str]:
     """The photo of a JSON file, and its name: its path below `photos`, or below `source`.
 
-    `image_path` is relative to the JSON file. If it does not lead into `photos`, the photos were moved. Then the photo
-    is the file in `photos` whose path shares the most trailing folders with `image_path`. If the photo lay in the
-    folders of the JSON file, these must be among the shared ones.
+    `image_path` is relative to the JSON file. If it leads out of `photos`, the photos were moved: the photo is then the
+    longest tail of the old path that exists in `photos` (`a/b/x.jpg`, then `b/x.jpg`, then `x.jpg`). If the old path's
+    folder ends with the folder of the JSON file below `source`, the tail keeps at least that folder. Without `photos`
+    the photo stays where it is; if it is outside `source`, its name is such a tail.
     """
     if "\0" in image_path:
         raise ValueError(f"imagePath is {shown(image_path)}, expected the name of a photo")
     photo = path.parent / image_path
     photo = photo if is_file(photo) else path.parent / slashed(image_path)
-    place = Path(os.path.abspath(photo))
-    folder = photos or source
-    if place.is_relative_to(os.path.abspath(folder)):
-        return photo, os.path.relpath(place, folder)
-    folders = path.parent.relative_to(source).parts
-    parts = [part for part in Path(os.path.relpath(place, source)).parts if part != os.pardir]
-    is_mirrored = bool(folders) and tuple(parts[:-1][-len(folders) :]) == folders
-    fewest = len(folders) + 1 if is_mirrored else 1
+    old_path = Path(os.path.abspath(photo))
+    root = photos or source
+    if old_path.is_relative_to(os.path.abspath(root)):
+        return photo, os.path.relpath(old_path, root)
+    json_folders = path.parent.relative_to(source).parts
+    parts = [part for part in Path(os.path.relpath(old_path, source)).parts if part != os.pardir]
+    is_mirrored = bool(json_folders) and tuple(parts[:-1][-len(json_folders) :]) == json_folders
+    fewest_parts = len(json_folders) + 1 if is_mirrored else 1
     if photos is None:
-        return photo, str(PurePosixPath(*(parts[-fewest:] if is_mirrored else parts)))
-    names = [str(PurePosixPath(*parts[i:])) for i in range(len(parts) - fewest + 1)] or [image_path]
+        return photo, str(PurePosixPath(*(parts[-fewest_parts:] if is_mirrored else parts)))
+    names = [str(PurePosixPath(*parts[i:])) for i in range(len(parts) - fewest_parts + 1)] or [image_path]
     name = next((name for name in names if is_file(photos / name)), names[-1])
     return below(photos, name), name
 
 
 def _region(shape: Any, extent: tuple[int, int], max_pixels: int) -> Region | str:
-    """A shape, or its kind if it has no area."""
+    """The region of a shape; if it has no area, a text that says what it is instead. Corners are complex: x + iy."""
     label, corners = field(shape, "label", str), points(field(shape, "points", list), "points")
     kind = of_kind(shape.get("shape_type") or "polygon", "shape_type", str)
-    if kind not in FEWEST:
+    if kind not in FEWEST_POINTS:
         return shown(kind).strip("'")
-    if len(corners) < FEWEST[kind]:
+    if len(corners) < FEWEST_POINTS[kind]:
         return f"{kind} of {len(corners)} points"
     if kind == "mask":
-        part = _part(field(shape, "mask", str), max_pixels)
-        return Region(label, placed(part, round(corners[0].real), round(corners[0].imag), extent))
+        mask = _decoded(field(shape, "mask", str), max_pixels)
+        return Region(label, placed(mask, round(corners[0].real), round(corners[0].imag), extent))
     return Region(label, _pixels(kind, corners, extent))
 
 
@@ -101,20 +105,20 @@ def _pixels(kind: str, corners: np.ndarray, extent: tuple[int, int]) -> Runs:
         return outlined([corners[np.argsort(np.angle(corners - corners.mean()))]], extent)
     if len(corners) != 2:
         raise ValueError(f"a {kind} has {len(corners)} points, expected 2{' or 4' * (kind == 'rectangle')}")
-    (x, y), (u, v) = ((corner.real, corner.imag) for corner in corners)
+    (x, y), (x2, y2) = ((corner.real, corner.imag) for corner in corners)
     if kind == "rectangle":
-        return box(x, y, u, v, extent)
+        return box(x, y, x2, y2, extent)
     radius = abs(corners[1] - corners[0])
     return ellipse(x, y, radius, radius, extent)
 
 
-def _part(mask: str, max_pixels: int) -> np.ndarray:
-    """Decode a mask from the JSON, a picture of one channel in base64, to (h, w) bool."""
+def _decoded(text: str, max_pixels: int) -> np.ndarray:
+    """Decode a mask: base64 of a picture with one channel. (h, w) bool, true where the picture is not 0."""
     try:
-        with opened(io.BytesIO(base64.b64decode(mask)), max_pixels) as picture:
-            part = np.asarray(picture) > 0
+        with opened(io.BytesIO(base64.b64decode(text)), max_pixels) as picture:
+            mask = np.asarray(picture) > 0
     except PictureError as error:
         raise ValueError(f"a mask {error}") from None
-    if part.ndim != 2:
-        raise ValueError(f"a mask has {part.shape[-1]} channels, expected one")
-    return part
+    if mask.ndim != 2:
+        raise ValueError(f"a mask has {mask.shape[-1]} channels, expected one")
+    return mask

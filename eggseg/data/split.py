@@ -19,7 +19,7 @@ from eggseg.errors import InputError
 Method = Literal["blocks", "session", "random"]
 
 BLOCK = 10
-"""Frames in a block, if the session has at least twice as many."""
+"""Least number of frames in a block. A session with fewer than two such blocks is cut into about four parts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,8 @@ def sessions(photos: Sequence[Photo]) -> list[str]:
     """Name the camera session of each photo.
 
     Photos are of one session if they have the same folder, the same size (either way up) and names that differ in
-    numbers only. If a series pads its numbers with zeros, the numbers must have the same width, too: `00012` and
-    `100012` are two cameras, `_Color_95` and `_Color_1010` are one.
+    numbers only. If one of these names has leading zeros, names with a single number must also have equally many
+    digits: `00012` and `100012` are two sessions; `_Color_95` and `_Color_1010`, without zeros, are one.
     """
     series, widths, padded = [], [], set()
     for photo in photos:
@@ -70,7 +70,10 @@ def frames(photos: Sequence[Photo]) -> dict[str, list[int]]:
 
 
 def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> list[int]:
-    """Deal the photos into `count` folds, (n,) in 0..count-1, of similar size, classes and sessions."""
+    """Deal the photos into `count` folds with about equal numbers of photos of each class and session.
+
+    Returns the fold of each photo, 0 to `count` - 1.
+    """
     groups = _groups(photos, method)
     rng = np.random.default_rng(seed)
     # Large groups first: small ones then even out the folds. The sort is stable, so ties stay shuffled.
@@ -79,20 +82,20 @@ def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> lis
     totals: collections.Counter[object] = collections.Counter()
     for classes, session in features:
         totals.update([*classes, session, "photos"])
-    held = [collections.Counter[object]() for _ in range(count)]
-    fold = [0] * len(photos)
+    contents = [collections.Counter[object]() for _ in range(count)]
+    fold_of = [0] * len(photos)
     for i in order:
-        content = collections.Counter(key for p in groups[i] for key in (*features[p][0], features[p][1], "photos"))
+        group = collections.Counter(key for p in groups[i] for key in (*features[p][0], features[p][1], "photos"))
 
-        # The best fold has the least of the group's classes, session and photos.
-        def load(f: int, content: collections.Counter[object] = content) -> float:
-            return sum(n * (held[f][key] + n) / totals[key] for key, n in content.items())
+        # The group goes to the fold that then has the smallest share of its classes, its session and the photos.
+        def load(fold: int, group: collections.Counter[object] = group) -> float:
+            return sum(n * (contents[fold][key] + n) / totals[key] for key, n in group.items())
 
         best = min(range(count), key=load)
-        held[best].update(content)
+        contents[best].update(group)
         for p in groups[i]:
-            fold[p] = best
-    return fold
+            fold_of[p] = best
+    return fold_of
 
 
 def split(photos: Sequence[Photo], method: Method, fraction: float, seed: int) -> Split:
@@ -101,14 +104,14 @@ def split(photos: Sequence[Photo], method: Method, fraction: float, seed: int) -
     `InputError` if there are too few photos, blocks or sessions.
     """
     count = max(2, round(1 / fraction))
-    fold = folds(photos, method, count, seed)
+    fold_of = folds(photos, method, count, seed)
     for held_out in range(count):
-        parts = _hold_out(fold, held_out)
+        parts = _hold_out(fold_of, held_out)
         if _has_all_classes(photos, parts):
             return parts
     raise InputError(
         f"{len(photos)} photos cannot be split by {method} with every class on both sides: "
-        f"expected more labelled photos, or another --split (random can split any two photos of a class)"
+        f"expected more labelled photos, or --split random, which keeps no photos together"
     )
 
 
@@ -117,8 +120,8 @@ def one_fold(photos: Sequence[Photo], method: Method, count: int, held_out: int,
     parts = _hold_out(folds(photos, method, count, seed), held_out)
     if not _has_all_classes(photos, parts):
         raise InputError(
-            f"fold {held_out} of {count}, by {method}, of {len(photos)} photos lacks a class: expected more labelled "
-            f"photos, or fewer --folds"
+            f"{len(photos)} photos were split into {count} folds by {method}; fold {held_out} or the rest lacks a "
+            f"class: expected more labelled photos, or fewer --folds"
         )
     return parts
 
@@ -130,9 +133,7 @@ def few(photos: Sequence[Photo], indices: Sequence[int], count: int, seed: int) 
     stretch is drawn.
     """
     if count > len(indices):
-        raise InputError(
-            f"--labelled_photos is {count}, expected at most the {len(indices)} photos that are trained on"
-        )
+        raise InputError(f"--labelled_photos is {count}, but the training split has only {len(indices)} photos")
     session = sessions(photos)
     order = sorted(indices, key=lambda i: (session[i], _numbers(photos[i])))
     rng = np.random.default_rng(seed)
@@ -144,8 +145,8 @@ def few(photos: Sequence[Photo], indices: Sequence[int], count: int, seed: int) 
     return chosen
 
 
-def _hold_out(fold: Sequence[int], held_out: int) -> Split:
-    val = np.array(fold) == held_out
+def _hold_out(fold_of: Sequence[int], held_out: int) -> Split:
+    val = np.array(fold_of) == held_out
     return Split(tuple(np.flatnonzero(~val).tolist()), tuple(np.flatnonzero(val).tolist()))
 
 

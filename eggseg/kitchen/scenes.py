@@ -1,4 +1,4 @@
-"""Kitchen scenes with exact masks, each a function of (seed, index): places, cameras, camera sessions.
+"""Draw kitchen scenes with exact masks. The seed and the index determine a scene.
 
 The scenes come from several camera sessions, like a real collection: one camera, one place, one pattern of file names.
 A session consists of runs of a few frames that share table, camera, light and distractors; eggs, pans and hands move.
@@ -22,22 +22,23 @@ VERSION = 3
 """Increase it whenever the same seed gives different scenes."""
 
 LONGEST = 1024
-"""Longest side, pixels, at which photos are drawn: larger ones are resized up. Class ids are drawn at full size."""
+"""Longest side, pixels, at which photos are drawn. A larger photo is drawn at this size, then enlarged; its class ids
+are drawn at full size."""
 
 Setting = Callable[[tuple[int, int], tuple[int, int], Rng, Rng], Canvas]
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """One camera at one place: its file names, photo sizes (width, height), and the kind of place."""
+    """One camera in one kind of place: its file names and photo sizes (width, height)."""
 
-    names: tuple[str, ...]  # format strings of the frame number, used in turn
+    names: tuple[str, ...]  # patterns of the file name; frames take them in turn
     sizes: tuple[tuple[int, int], ...]
     setting: Setting
     look: Look
-    step: int = 1  # between the numbers of consecutive frames
-    run: int = 5  # consecutive frames that share their place
-    stretch: tuple[float, float] = (1.0, 1.0)  # factor on the width, (least, most): a wrong aspect ratio
+    step: int = 1  # difference between the numbers of consecutive frames
+    run: int = 5  # frames in a run: consecutive frames with the same table, camera position and light
+    stretch: tuple[float, float] = (1.0, 1.0)  # range of the factor on the width: wrong aspect ratios
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,26 +80,26 @@ SESSIONS = (
 )
 
 CYCLE = (0, 1, 2, 4, 3, 8, 10, 7, 2, 1, 6, 4, 5, 8, 2, 0, 4, 10, 6, 9)
-"""The session of each of twenty consecutive indices."""
+"""The session that each index takes, repeated every twenty indices. Some sessions occur more often."""
 
 
 def frame(seed: int, index: int, run_length: int | None = None) -> Frame:
-    """The name and size of a scene. Consecutive indices cycle through the sessions, one frame of each at a time.
+    """The name and size of a scene: the next frame of the session that `CYCLE` names for the index.
 
-    `run_length` consecutive frames share their place; None takes the session's own run length.
+    A run has `run_length` frames; None takes the session's own run length.
     """
     if index < 0:
         raise ValueError(f"a scene's index is 0 or more, not {index}")
     lap, slot = divmod(index, len(CYCLE))
-    which = CYCLE[slot]
-    number = lap * CYCLE.count(which) + CYCLE[:slot].count(which)
-    session = SESSIONS[which]
+    session_id = CYCLE[slot]
+    number = lap * CYCLE.count(session_id) + CYCLE[:slot].count(session_id)
+    session = SESSIONS[session_id]
     run = number // (run_length or session.run)
     sizes = session.sizes
-    rng = np.random.default_rng([seed, which, run, 1])
+    rng = np.random.default_rng([seed, session_id, run, 1])
     size = sizes[int(rng.integers(len(sizes)))]
-    count, turn = divmod(number, len(session.names))
-    return Frame(session.names[turn].format(1 + count * session.step), size, which, run)
+    position, pattern = divmod(number, len(session.names))
+    return Frame(session.names[pattern].format(1 + position * session.step), size, session_id, run)
 
 
 def draw(
@@ -113,22 +114,20 @@ def draw(
     session = SESSIONS[this_frame.session]
     full = size or this_frame.size
     shrink = min(1.0, LONGEST / max(full))
-    place, now = (
-        np.random.default_rng([seed, this_frame.session, this_frame.run, 2]),
-        np.random.default_rng([seed, index]),
-    )
-    lens = np.random.default_rng([seed, this_frame.session, this_frame.run, 3])
-    stretch = uniform(lens, *session.stretch)
+    run_rng = np.random.default_rng([seed, this_frame.session, this_frame.run, 2])
+    frame_rng = np.random.default_rng([seed, index])
+    lens_rng = np.random.default_rng([seed, this_frame.session, this_frame.run, 3])
+    stretch = uniform(lens_rng, *session.stretch)
     small = (max(1, round(full[0] * shrink / stretch)), max(1, round(full[1] * shrink)))
-    canvas = session.setting(small, full, place, now)
-    photo = expose(canvas.photo, session.look, lens, now)
+    canvas = session.setting(small, full, run_rng, frame_rng)
+    photo = expose(canvas.photo, session.look, lens_rng, frame_rng)
     if small != full:
         photo = photo.resize(full, Image.Resampling.BICUBIC)
     return np.array(photo), np.array(canvas.ids)
 
 
 def square(seed: int, index: int, size: int) -> np.ndarray:
-    """Scene `index` of `seed` in its own place, letterboxed: (size, size, 4) uint8, as in `squares.Squares`."""
+    """Scene `index` of `seed` as a run of its own, letterboxed: (size, size, 4) uint8, as in `squares.Squares`."""
     width, height = frame(seed, index, 1).size
     width, height = (max(1, round(n * size / max(width, height))) for n in (width, height))
     top, left = (size - height) // 2, (size - width) // 2

@@ -24,7 +24,7 @@ class EncoderAdamW(keras.optimizers.AdamW):
     ) -> None:
         super().__init__(learning_rate, **options)
         self.encoder, self.rate, self.frozen_steps = list(encoder), rate, frozen_steps
-        self.slow: set[int] = set()
+        self.encoder_indices: set[int] = set()
 
     def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
         """Sum the gradients over replicas, then clip and step; Keras would clip on each replica before the sum."""
@@ -39,10 +39,10 @@ class EncoderAdamW(keras.optimizers.AdamW):
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         super().build(variables)
-        self.slow = {self._get_variable_index(variable) for variable in self.encoder}
+        self.encoder_indices = {self._get_variable_index(variable) for variable in self.encoder}
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        if self._get_variable_index(variable) in self.slow:
+        if self._get_variable_index(variable) in self.encoder_indices:
             learning_rate = learning_rate * tf.where(self.iterations < self.frozen_steps, 0.0, self.rate)
         super().update_step(gradient, variable, learning_rate)
 

@@ -158,7 +158,7 @@ def test_a_few_are_spread_over_all(photos, count, seed):
     indices = list(range(len(photos)))
     if count > len(indices):
         with pytest.raises(
-            InputError, match=f"--labelled_photos is {count}, expected at most the {len(indices)} photos"
+            InputError, match=f"--labelled_photos is {count}, but the training split has only {len(indices)} photos"
         ):
             few(photos, indices, count, seed)
         return

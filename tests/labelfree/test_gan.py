@@ -150,7 +150,7 @@ def test_an_ordinary_training_does_not_go_on_with_such_a_run(data_dir, tmp_path,
             "every photo has a mask: expected photos without masks in --unlabeled_dir, or fewer --labelled_photos",
         ),
         (["--unlabeled_dir", "nowhere"], "nowhere is not there: expected a folder of photos, or one with images/"),
-        (["--labelled_photos", "50"], "--labelled_photos is 50, expected at most the 12 photos that are trained on"),
+        (["--labelled_photos", "50"], "--labelled_photos is 50, but the training split has only 12 photos"),
     ],
 )
 def test_what_cannot_be_is_one_clear_error(data_dir, tmp_path, args, message, capsys):

@@ -205,7 +205,7 @@ def test_features_of_segment_anything(few, tmp_path):
         (["--features", "spoon"], "--features is spoon, expected a run folder, sam, or an encoder: effic"),
         (["--seed", "-1"], "--seed is -1, expected at least 0"),
         (["--texture", "nan"], "--texture is nan, expected at least 0"),
-        (["--name", "9=egg"], "--name 9=egg: expected CLUSTER=CLASS, a cluster of 0 to 4"),
+        (["--name", "9=egg"], "--name 9=egg: expected CLUSTER=CLASS, where CLUSTER is a number from 0 to 4"),
     ],
 )
 def test_settings_that_make_no_sense_are_errors(few, tmp_path, capsys, args, message):

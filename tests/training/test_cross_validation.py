@@ -210,4 +210,4 @@ def test_a_fold_that_lacks_a_class_is_an_error(tmp_path, capsys, data_dir):
 
     two = draw(tmp_path / "data", 2)
     assert train.main(command(two, tmp_path / "run", "--fold", "2")) == 2
-    assert "fold 2 of 3, by random, of 2 photos lacks a class" in capsys.readouterr().err
+    assert "2 photos were split into 3 folds by random; fold 2 or the rest lacks a class" in capsys.readouterr().err

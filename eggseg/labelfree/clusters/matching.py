@@ -16,7 +16,11 @@ from eggseg.evaluation import metrics
 
 
 def counts(clusters: np.ndarray, truth: np.ndarray, number: int, classes: int) -> np.ndarray:
-    """The table of a photo, from its clusters, 0..`number` - 1, and its class ids, both (h, w)."""
+    """The table of one photo.
+
+    `clusters` and `truth` are (h, w): the cluster, 0 to `number` - 1, and the class id of each pixel. A pixel is known
+    if its class id is below `classes`.
+    """
     known = truth < classes
     pairs = clusters[known].astype(np.int64) * classes + truth[known]
     return np.bincount(pairs, minlength=number * classes).reshape(number, classes)
@@ -26,22 +30,23 @@ def assign(table: np.ndarray) -> np.ndarray:
     """The class of each cluster, (clusters,) uint8, chosen for a high mean IoU over the classes.
 
     First the Hungarian assignment (Kuhn 1955) gives one cluster to each class so that the sum of their IoU is highest.
-    Every other cluster gets the class of most of its pixels. Then, greedily, the one change of a cluster's class that
-    raises the mean IoU most is made, until none raises it.
+    Every other cluster gets the class of most of its pixels, and so does one that shares no pixel with its class. Then
+    one cluster after the other changes its class, always by the change that raises the mean IoU most, until no change
+    raises it.
     """
     try:
         from scipy.optimize import linear_sum_assignment
     except ModuleNotFoundError:
-        raise missing_extra("naming clusters", "labelfree") from None
+        raise missing_extra("assigning classes to clusters", "labelfree") from None
     union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table
-    clusters, owners = linear_sum_assignment(table / np.maximum(union, 1), maximize=True)
-    shared = table[clusters, owners] > 0
+    clusters, class_ids = linear_sum_assignment(table / np.maximum(union, 1), maximize=True)
+    has_overlap = table[clusters, class_ids] > 0
     classes_of = table.argmax(1).astype(np.uint8)
-    classes_of[clusters[shared]] = owners[shared]
+    classes_of[clusters[has_overlap]] = class_ids[has_overlap]
     score = mean_iou(table, classes_of)
     while True:
         others = [
-            _renamed(classes_of, i, c) for i, now in enumerate(classes_of) for c in range(table.shape[1]) if c != now
+            _with_class(classes_of, i, c) for i, now in enumerate(classes_of) for c in range(table.shape[1]) if c != now
         ]
         scores = [mean_iou(table, other) for other in others]
         best = int(np.argmax(scores))
@@ -50,20 +55,20 @@ def assign(table: np.ndarray) -> np.ndarray:
         classes_of, score = others[best], scores[best]
 
 
-def _renamed(classes_of: np.ndarray, cluster: int, owner: int) -> np.ndarray:
+def _with_class(classes_of: np.ndarray, cluster: int, class_id: int) -> np.ndarray:
     other = classes_of.copy()
-    other[cluster] = owner
+    other[cluster] = class_id
     return other
 
 
 def confusion(table: np.ndarray, classes_of: np.ndarray) -> np.ndarray:
-    """The confusion matrix (classes, classes) under the classes of the clusters, truth in rows."""
+    """The confusion matrix (classes, classes), truth in rows, if each pixel is predicted as its cluster's class."""
     predicted = np.eye(table.shape[1], dtype=np.int64)[classes_of]
     return table.T @ predicted
 
 
 def mean_iou(table: np.ndarray, classes_of: np.ndarray) -> float:
-    """Mean IoU under the classes of the clusters; 0 if no pixel is known."""
+    """Mean IoU if each pixel is predicted as its cluster's class; 0 if no pixel is known."""
     return float(np.nan_to_num(metrics.mean(metrics.iou(confusion(table, classes_of)))))
 
 
@@ -74,8 +79,8 @@ def named(names: Sequence[str], number: int, classes: ClassTable) -> np.ndarray:
         match = re.fullmatch(r"(\d+)=(.+)", name)
         if not match or int(match[1]) >= number or match[2] not in classes.names:
             raise InputError(
-                f"--name {name}: expected CLUSTER=CLASS, a cluster of 0 to {number - 1} and a class of "
-                f"{', '.join(classes.names)}"
+                f"--name {name}: expected CLUSTER=CLASS, where CLUSTER is a number from 0 to {number - 1} and CLASS is "
+                f"one of {', '.join(classes.names)}"
             )
         classes_of[int(match[1])] = classes.names.index(match[2])
     return classes_of

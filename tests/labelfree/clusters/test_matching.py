@@ -58,5 +58,7 @@ def test_names_are_classes_of_clusters():
 
 @pytest.mark.parametrize("name", ["egg", "5=egg", "1=spoon", "=egg", "x=egg"])
 def test_names_that_make_no_sense_are_errors(name):
-    with pytest.raises(InputError, match=f"--name {name}: expected CLUSTER=CLASS, a cluster of 0 to 4"):
+    with pytest.raises(
+        InputError, match=f"--name {name}: expected CLUSTER=CLASS, where CLUSTER is a number from 0 to 4"
+    ):
         matching.named([name], 5, EGGS_AND_PANS)
