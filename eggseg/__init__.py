@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,12 @@ class _Command(types.ModuleType):
 
         return getattr(api, self.__name__.rpartition(".")[2])(*args, **settings)
 
+    @property
+    def __signature__(self) -> inspect.Signature:
+        from eggseg import api
+
+        return inspect.signature(getattr(api, self.__name__.rpartition(".")[2]))
+
 
 def callable_command(name: str) -> None:
     """Make the command's module of this name callable.
@@ -33,6 +40,10 @@ def callable_command(name: str) -> None:
     imported first, both are there.
     """
     sys.modules[name].__class__ = _Command
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

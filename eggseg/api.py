@@ -1,33 +1,48 @@
-"""The commands as functions, for notebooks and other programs: `import eggseg; eggseg.train(...)`.
+"""`train`, `evaluate`, `predict` and `audit` as functions, and `load`: `import eggseg; eggseg.train(...)`.
 
-Each takes the settings of its command as keyword arguments, under the names of the flags, prints what the command
-prints, and raises `eggseg.errors.InputError` where the command would end with exit code 2.
+A function takes the settings of its command as keyword arguments, under the names of the flags, and prints what the
+command prints. An error that the user can fix is `eggseg.errors.InputError`, or `OSError` where the system says so.
 """
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import functools
 import os
-from collections.abc import Iterable
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from eggseg import cli
+from eggseg.errors import InputError
 from eggseg.files import read_json
-from eggseg.training.config import CONFIG, METRICS, PROFILES, Config
+from eggseg.training.config import CONFIG, HISTORY, METRICS, PROFILES, Config
 
 if TYPE_CHECKING:
     from eggseg.exported.saved_model import Segmenter
 
 PathLike = str | os.PathLike[str]
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 Settings = TypeVar("Settings")
 
 
-@dataclasses.dataclass(frozen=True)
+def _guarded(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Run a function like a command: see `cli.guarded`."""
+
+    @functools.wraps(function)
+    def inside(*args: Arguments.args, **settings: Arguments.kwargs) -> Result:
+        with cli.guarded():
+            return function(*args, **settings)
+
+    return inside
+
+
 class Run:
-    """A finished training run.
+    """A finished training run. It stands for its folder wherever a path is expected.
 
     Examples:
         >>> run = eggseg.Run("runs/eggs")
@@ -35,38 +50,45 @@ class Run:
         ['background', 'egg', 'pan']
     """
 
-    folder: Path
-    """The run folder, `output_dir` of `train`."""
+    def __init__(self, folder: PathLike) -> None:
+        self.folder = Path(folder)
+        """The run folder: `output_dir` of `train`, or a fold's folder in it."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __repr__(self) -> str:
+        return f"eggseg.Run({str(self.folder)!r})"
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
-        """config.json: the settings, the split and the class table."""
+        """The content of config.json: settings, split and class table."""
         return read_json(self.folder / CONFIG)
 
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
-        """metrics.json: the figures of the validation photos at their original size, `miou` first."""
+        """The content of metrics.json, with `miou`: metrics of the validation photos at their original size."""
         return read_json(self.folder / METRICS)
 
     @functools.cached_property
     def history(self) -> list[dict[str, float]]:
-        """history.csv: loss and metrics of each epoch, the first epoch first."""
-        rows = csv.DictReader((self.folder / "history.csv").read_text().splitlines())
+        """The content of history.csv: loss and metrics of each epoch."""
+        rows = csv.DictReader((self.folder / HISTORY).read_text().splitlines())
         return [{name: float(value) for name, value in row.items()} for row in rows]
 
     @functools.cached_property
     def model(self) -> Segmenter:
-        """The exported model, as `load` gives it."""
-        return load(self.folder)
+        """The exported model; see `load`."""
+        return load(self)
 
 
-def load(path: PathLike, **settings: Any) -> Segmenter:
-    """The trained model of a run folder, to be called with photos.
-
-    `settings` are `precision` ("auto", "float32" or "bfloat16") and `max_pixels`, as in `eggseg predict`.
+@_guarded
+def load(
+    path: PathLike,
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    max_pixels: int | None = None,
+) -> Segmenter:
+    """Load the trained model of a run folder; call it with frames.
 
     Examples:
         >>> segment = eggseg.load("runs/eggs")
@@ -76,11 +98,15 @@ def load(path: PathLike, **settings: Any) -> Segmenter:
     """
     from eggseg.exported import saved_model
 
-    return saved_model.load(Path(path), **settings)
+    return saved_model.load(Path(path), precision, max_pixels)
 
 
-def train(data_dir: PathLike, output_dir: PathLike, **settings: Any) -> Run:
+@_guarded
+def train(data_dir: PathLike | None, output_dir: PathLike, **settings: Any) -> Run:
     """Train a model on DATA_DIR/images and DATA_DIR/masks; `eggseg train --help` lists the settings.
+
+    `data_dir` is None with `scenes` or `tfds`. Training seeds the random numbers of Python, NumPy and TensorFlow, and
+    may turn on TensorFlow's op determinism; both stay so in the process.
 
     Examples:
         >>> run = eggseg.train("photos", "runs/eggs", encoder="plain", image_size=64, epochs=2, split="random")
@@ -91,58 +117,68 @@ def train(data_dir: PathLike, output_dir: PathLike, **settings: Any) -> Run:
     """
     from eggseg.train import run
 
-    profile = PROFILES[settings.get("profile", "default")]
-    config = _settings(Config, profile | settings, data_dir=data_dir, output_dir=output_dir)
+    if data_dir is None and not (settings.get("scenes") or settings.get("tfds")):
+        raise InputError("data_dir is None: expected a folder with images/ and masks/, or scenes or tfds")
+    if settings.get("folds") and settings.get("fold", "all") == "all":
+        raise InputError("--folds trains several runs: expected one of them, as --fold, or the command eggseg train")
+    places = {"data_dir": data_dir} if data_dir is not None else {}
+    profile = PROFILES.get(settings.get("profile", "default"), {})
+    config = _settings(Config, profile | settings | places | {"output_dir": output_dir})
     run(config)
     return Run(config.run_dir)
 
 
-def evaluate(model: PathLike | Run, data_dir: PathLike, **settings: Any) -> dict[str, Any]:
-    """Measure a model on labelled photos: the figures of metrics.json, `miou` first.
+@_guarded
+def evaluate(model: PathLike, data_dir: PathLike, **settings: Any) -> dict[str, Any]:
+    """Measure a model on labelled photos; `eggseg evaluate --help` lists the settings.
 
-    `eggseg evaluate --help` lists the settings.
+    Returns the content of metrics.json, with `miou`; a metric is None if no photo has the class.
 
     Examples:
-        >>> figures = eggseg.evaluate("runs/eggs", "photos", output_dir="figures")
-        >>> figures["photos"]
+        >>> metrics = eggseg.evaluate("runs/eggs", "photos", output_dir="measured")
+        >>> metrics["photos"]
         16
     """
     from eggseg.evaluate import Settings, run
 
-    chosen = _settings(Settings, settings, model=_folder(model), data_dir=data_dir)
+    chosen = _settings(Settings, settings | {"model": model, "data_dir": data_dir})
     run(chosen)
     return read_json(chosen.folder / METRICS)
 
 
+@_guarded
 def predict(
-    model: PathLike | Run | None, photos: PathLike | Iterable[PathLike], output_dir: PathLike, **settings: Any
-) -> list[dict[str, str]]:
-    """Write the masks of photos to OUTPUT_DIR/masks; the rows of summary.csv, one for each mask.
+    model: PathLike | None, photos: PathLike | Iterable[PathLike], output_dir: PathLike, **settings: Any
+) -> list[dict[str, Any]]:
+    """Write the masks of photos to OUTPUT_DIR/masks; `eggseg predict --help` lists the settings.
 
-    `photos` are files, folders or patterns. `model` may be None: the model that comes with eggseg. A photo that cannot
-    be read is named on stderr and has no row. `eggseg predict --help` lists the settings.
+    `photos` are files, folders or patterns. `model` may be None: the model that comes with eggseg. Returns the rows of
+    summary.csv, one for each photo with a mask in OUTPUT_DIR. A photo that cannot be read is named on stderr and has no
+    row.
 
     Examples:
         >>> rows = eggseg.predict("runs/eggs", "photos/images", "predicted")
         >>> rows[0]["file"], rows[0]["width"], rows[0]["height"]
-        ('photo_0.jpg', '96', '64')
+        ('photo_0.jpg', 96, 64)
     """
     from eggseg.predict import run
-    from eggseg.prediction.outputs import SUMMARY
+    from eggseg.prediction.outputs import Journal
     from eggseg.prediction.settings import Settings
 
-    inputs = [photos] if isinstance(photos, str | os.PathLike) else photos
-    names = tuple(os.fspath(photo) for photo in inputs)
-    chosen = _settings(Settings, settings, inputs=names, model=_folder(model), output_dir=output_dir)
+    paths = [photos] if isinstance(photos, str | os.PathLike) else photos
+    inputs = tuple(os.fspath(path) for path in paths)
+    chosen = _settings(Settings, settings | {"inputs": inputs, "model": model, "output_dir": output_dir})
     run(chosen)
-    summary = chosen.output_dir / SUMMARY
-    return list(csv.DictReader(summary.read_text().splitlines())) if summary.exists() else []
+    journal = Journal(chosen.output_dir)
+    journal.read()
+    return [entry.row for entry in journal.entries.values()]
 
 
+@_guarded
 def audit(data_dir: PathLike, **settings: Any) -> dict[str, Any]:
-    """Find what is wrong with a folder of photos and masks: the report of audit.json, with its `findings`.
+    """Find what is wrong with a folder of photos and masks; `eggseg audit --help` lists the settings.
 
-    `eggseg audit --help` lists the settings.
+    Returns the content of audit.json, with `findings`.
 
     Examples:
         >>> report = eggseg.audit("photos", output_dir="report")
@@ -151,19 +187,40 @@ def audit(data_dir: PathLike, **settings: Any) -> dict[str, Any]:
     """
     from eggseg.audit import Settings, run
 
-    chosen = _settings(Settings, settings, data_dir=data_dir)
+    chosen = _settings(Settings, settings | {"data_dir": data_dir})
     run(chosen)
     return read_json(chosen.output_dir / "audit.json")
 
 
-def _folder(model: PathLike | Run | None) -> PathLike | None:
-    return model.folder if isinstance(model, Run) else model
+def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """Build a command's settings dataclass. Paths may be text; other values must have the types of the fields."""
+    hints = typing.get_type_hints(kind)
+    converted = {}
+    for name, value in values.items():
+        hint = hints.get(name)
+        if hint is not None and isinstance(value, str | os.PathLike) and not _fits(value, hint) and _fits(Path(), hint):
+            value = Path(value)
+        if hint is not None and not _fits(value, hint):
+            raise InputError(f"--{name} is {value!r}, expected {_shown(hint)}")
+        converted[name] = value
+    return kind(**converted)  # an unknown name is a TypeError
 
 
-def _settings(kind: type[Settings], given: dict[str, Any], **positional: Any) -> Settings:
-    """The settings dataclass of a command; text stands for a path where it wants one."""
-    paths = {field.name for field in dataclasses.fields(kind) if "Path" in str(field.type)}  # type: ignore[arg-type]
-    values = given | positional
-    return kind(
-        **{name: Path(value) if name in paths and value is not None else value for name, value in values.items()}
-    )
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value has the type of a settings field."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return value in typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    return isinstance(value, (float, int) if hint is float else origin or hint)
+
+
+def _shown(hint: Any) -> str:
+    """The type of a settings field, for an error message."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_shown(part) for part in typing.get_args(hint))
+    return "None" if hint is types.NoneType else getattr(origin or hint, "__name__", str(hint))

@@ -98,11 +98,7 @@ def run(main: Callable[[], int]) -> int:
 
     Control characters are escaped in everything the command prints, error messages of libraries included.
     """
-    # Set before TensorFlow is imported: its start-up messages about missing GPUs read like errors.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _guarded(), warnings.catch_warnings():
-        # Pillow's warnings about damaged metadata name no file; if the file cannot be read, an error names it.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+    with guarded():
         try:
             try:
                 return _run(main)
@@ -133,6 +129,17 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{printable(error.filename)}: {error.strerror}"
     return str(error)
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """What a command runs in: control characters are escaped, and libraries print nothing that users cannot use."""
+    # Set before TensorFlow is imported: its start-up messages about missing GPUs read like errors.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _guarded_streams(), warnings.catch_warnings():
+        # Pillow's warnings about damaged metadata name no file; if the file cannot be read, an error names it.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 @contextlib.contextmanager
@@ -202,7 +209,7 @@ class _HarmlessText:
 
 
 @contextlib.contextmanager
-def _guarded() -> Iterator[None]:
+def _guarded_streams() -> Iterator[None]:
     """Guard standard output and error, and rich's own console, which still detects a terminal."""
     if isinstance(sys.stdout, _Guarded):  # one command runs another
         yield

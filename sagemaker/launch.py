@@ -130,9 +130,8 @@ def hyperparameters(config: Config, machines: int = 1) -> dict[str, Any]:
     if config.encoder_weights not in ("imagenet", "none"):
         raise InputError(f"--encoder_weights {config.encoder_weights} is a local file: expected imagenet or none")
     if machines > 1:
-        changed["distribution"] = (
-            "multi_worker"  # so that a machine that does not find the others fails instead of training alone
-        )
+        # A machine that does not find the others fails, instead of training alone.
+        changed["distribution"] = "multi_worker"
     if config.classes:
         changed["classes"] = "classes.json"  # `_code` puts it beside the code
     return changed

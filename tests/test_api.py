@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import eggseg
 import eggseg.train
@@ -39,8 +41,41 @@ def test_a_command_is_a_module_and_a_function() -> None:
         eggseg.train("nowhere", "run")
 
 
-def test_a_setting_that_is_none_is_an_error_that_names_it() -> None:
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "--epochs is 0, expected at least 1"),
+        ({"epochs": "3"}, "--epochs is '3', expected int"),
+        ({"audit": "Refuse"}, "--audit is 'Refuse', expected one of refuse, warn"),
+        ({"profile": "fast"}, "--profile is 'fast', expected one of quick, default, best"),
+        ({"fold": "first"}, "--fold is 'first', expected int or one of all, session"),
+        ({"folds": 5}, "--folds trains several runs: expected one of them, as --fold"),
+        ({"classes": 3}, "--classes is 3, expected Path or None"),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_it(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        eggseg.train("photos", "run", **settings)
+
+
+def test_an_unknown_setting_is_an_error_that_names_it() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
         eggseg.train("photos", "run", epoch=3)
-    with pytest.raises(InputError, match="--epochs is 0, expected at least 1"):
-        eggseg.train("photos", "run", epochs=0)
+    with pytest.raises(InputError, match="data_dir is None: expected a folder"):
+        eggseg.train(None, "run")
+    with pytest.raises(InputError, match="no photos were named"):
+        eggseg.predict("run", [], "out")
+
+
+def test_rows_are_as_the_command_counts_them_whatever_a_photo_is_called(run_dir: Path, tmp_path: Path) -> None:
+    names = ["=a.png", "b\u2028c.png"]
+    for name in names:
+        Image.new("RGB", (31, 47)).save(tmp_path / name)
+    rows = eggseg.predict(eggseg.Run(run_dir), [tmp_path / name for name in names], tmp_path / "out")
+    assert [row["file"] for row in rows] == names
+    assert [row["width"] for row in rows] == [31, 31]
+
+
+def test_a_function_shows_its_arguments() -> None:
+    assert {"Run", "audit", "evaluate", "load", "predict", "train"} <= set(dir(eggseg))
+    assert list(inspect.signature(eggseg.train).parameters) == ["data_dir", "output_dir", "settings"]

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 import eggseg
+from eggseg import cli
 
 PACKAGE = Path(eggseg.__file__).parent
 DESIGN = PACKAGE.parent / "docs/design.md"
-COMMANDS = {"train", "predict", "evaluate", "audit", "convert", "serve", "synthetic", "__main__"}
-COMMANDS |= {f"labelfree/{name}" for name in ("kmeans", "sam", "gan")}
+COMMANDS = {cli.module(name).removeprefix("eggseg.").replace(".", "/") for name in cli.COMMANDS} | {"__main__"}
 
 
 def files() -> dict[str, Path]:
@@ -46,10 +46,7 @@ def imported(path: Path) -> Iterator[str]:
 def wing(module: str) -> str:
     """The wing of a module; of a file at the top its own name, of the package itself nothing."""
     parts = module.split(".")[1:]
-    below = [part for part in parts if (PACKAGE / part).is_dir()]
-    if parts[:1] == ["labelfree"] and len(parts) > 1:
-        return "/".join(parts[:2])
-    return below[0] if below else "".join(parts[:1])
+    return "/".join(parts[: 2 if parts[:1] == ["labelfree"] else 1])
 
 
 def allowed() -> dict[str, set[str]]:

@@ -1,1 +1,1 @@
-"""Scores of predicted masks, and figures of them."""
+"""Metrics of predicted masks, and plots."""

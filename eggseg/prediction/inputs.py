@@ -20,6 +20,8 @@ def named(inputs: Sequence[str], recursive: bool, output_dir: Path) -> dict[str,
     call are left out, and a printed line says so. `InputError` if an input matches no photo, or if two photos would
     write the same output.
     """
+    if not inputs:
+        raise InputError("no photos were named: expected files, folders or patterns such as 'kitchen/*.jpg'")
     photos: dict[str, Path] = {}
     left_out: collections.Counter[Path] = collections.Counter()
     output_folder = _real(output_dir)

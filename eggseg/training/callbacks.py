@@ -15,9 +15,10 @@ import tensorflow as tf
 from eggseg.data.classes import ClassTable
 from eggseg.errors import InputError
 from eggseg.files import parsing, replacing, write_csv
+from eggseg.training.config import HISTORY
 
 RAW, AVERAGED = "raw.weights.h5", "averaged.weights.h5"
-CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
+CHECKPOINT = "checkpoint.npz"
 
 Logs = dict[str, Any] | None
 

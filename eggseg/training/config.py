@@ -23,7 +23,7 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 """Presets of settings; `default` changes nothing in `Config`."""
 
-CONFIG, METRICS = "config.json", "metrics.json"
+CONFIG, METRICS, HISTORY = "config.json", "metrics.json", "history.csv"
 """Files of a run folder: how the model was trained, and how good it is."""
 
 

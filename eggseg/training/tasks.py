@@ -1,4 +1,4 @@
-"""Teachers: how a network learns from batches. Here the interface and supervised training."""
+"""Tasks: how a network learns from batches. The interface, and supervised training."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from eggseg.devices import distribution, hardware
 from eggseg.errors import InputError
 from eggseg.kitchen import endless
 from eggseg.training import building, sharding
-from eggseg.training.callbacks import CHECKPOINT, HISTORY
+from eggseg.training.callbacks import CHECKPOINT
 from eggseg.training.config import Config
 
 THREE_EPOCHS = (
@@ -139,7 +139,7 @@ def command(data_dir: Path, *args: str) -> list[str]:
 
 
 def rows(run: Path) -> list[dict[str, float]]:
-    found = csv.DictReader((run / HISTORY).read_text().splitlines())
+    found = csv.DictReader((run / "history.csv").read_text().splitlines())
     return [{name: float(value) for name, value in row.items()} for row in found]
 
 
