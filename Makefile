@@ -27,7 +27,7 @@ help:  ## show this list
 .venv/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "error: found no Python 3.11 or 3.12 with venv: apt install python3-venv" >&2; exit 2; fi
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip uv
 
 .venv/installed: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
 	$(INSTALL) --editable .
@@ -44,7 +44,6 @@ help:  ## show this list
 # Both Pythons get the same versions where both have wheels of them. Without eggseg installed, since a bound of setup.cfg
 # may just have moved past its pin.
 lock: | .venv/bin/python  ## the newest versions that setup.cfg allows, for Python 3.11 and 3.12, into constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile setup.cfg --extra test --extra docs --extra notebooks --extra lock --quiet --upgrade \
 		--universal --python-version 3.11 --fork-strategy fewest --strip-extras --no-annotate \
 		--custom-compile-command 'make lock' --output-file constraints.txt

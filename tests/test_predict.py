@@ -260,7 +260,7 @@ def test_what_an_interruption_left_is_done_by_resume(
     for i in range(5):
         photo(tmp_path / "in" / f"{i}.png")
     out, given = tmp_path / "out", args(run_dir, tmp_path / "out", tmp_path / "in")
-    one = predict._predict_one
+    one = writing._predict_one
 
     def interrupted(segmenter: Segmenter, name: str, *rest: Any) -> Any:
         if name == "3.png":
@@ -382,7 +382,7 @@ def test_a_full_disk_ends_the_call_with_the_summary_of_what_is_done(
     for name in "abcd":
         photo(tmp_path / "in" / f"{name}.png")
     out, given = tmp_path / "out", args(run_dir, tmp_path / "out", tmp_path / "in")
-    write = predict.write_bytes
+    write = writing.write_bytes
 
     def full(path: Path, data: bytes) -> None:
         if path.name.startswith("c"):

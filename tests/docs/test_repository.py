@@ -153,7 +153,7 @@ def test_the_lock_names_no_index_and_no_extra() -> None:
 def test_make_installs_and_locks_what_the_lock_has() -> None:
     makefile = (ROOT / "Makefile").read_text()
     installs = re.findall(r"^\t.*(?:pip install|INSTALL\)).*$", makefile, re.MULTILINE)
-    assert [line for line in installs if "$(INSTALL)" not in line and "--upgrade pip" not in line] == []
+    assert [line for line in installs if "$(INSTALL)" not in line and "--upgrade pip uv" not in line] == []
     assert "--constraint constraints.txt" in makefile
     assert set(re.findall(r"--extra (\w+)", makefile)) == set(LOCKED_EXTRAS)
 
