@@ -94,7 +94,7 @@ UNIT_TESTS := $(BIN)/python -m pytest -m "not full and not real" -n 2 --dist loa
 
 test: lint  ## style, types, and the tests that need only this checkout
 	$(UNIT_TESTS)
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 -n 2 notebooks
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
 
 test-full: .venv/installed-test  ## slow tests, and those with several processes or the real photos at EGGSEG_DATA
 	$(BIN)/python -m pytest -m "full or real"
