@@ -218,7 +218,7 @@ def _guarded_streams() -> Iterator[None]:
         sys.stdout.reconfigure(errors="backslashreplace")  # not every locale can encode every character
     console = rich.get_console()
     before = dict(vars(console))
-    rich.reconfigure(file=sys.stdout)
+    rich.reconfigure(file=sys.stdout, force_jupyter=console.is_jupyter)
     console.push_render_hook(_Harmless())
     out, err = (cast(TextIO, _Guarded(stream)) for stream in (sys.stdout, sys.stderr))
     try:
