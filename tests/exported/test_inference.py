@@ -14,12 +14,18 @@ from typing import Any
 
 import pytest
 
+from eggseg.exported import endpoint
+
 PATH = Path(__file__).parents[2] / "sagemaker" / "serve" / "inference.py"
 spec = importlib.util.spec_from_file_location("inference", PATH)
 assert spec
 assert spec.loader
 inference = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(inference)
+
+
+def test_the_container_runs_the_endpoint_of_the_package() -> None:
+    assert PATH.resolve() == Path(endpoint.__file__).resolve()
 
 
 def context(content_type: str | None = "image/jpeg", accept: str | None = "image/png") -> Any:
