@@ -50,14 +50,14 @@ def test_without_an_encoder_all_learn_alike():
 def test_the_plain_network_learns_whole():
     model = building.compiled(SMALL, EGGS_AND_PANS, 10)
     assert len(model.trainable_variables) == len([w for w in model.weights if "moving" not in w.path])
-    assert model.optimizer.slow == set()
+    assert model.optimizer.encoder_indices == set()
 
 
 def test_a_pretrained_encoder_learns_slowly_and_in_part(monkeypatch):
     monkeypatch.setattr(encoders, "load", lambda *args: None)
     model = building.compiled(Config(encoder="efficientnet_lite0", image_size=64, base_filters=2), EGGS_AND_PANS, 10)
     learning_names = [v.path.split("/")[0] for v in model.trainable_variables]
-    slow = {learning_names[i] for i in model.optimizer.slow}
+    slow = {learning_names[i] for i in model.optimizer.encoder_indices}
     assert {name.split("_")[0].rstrip("0123456789") for name in slow} == {"block"}
     assert "back0a_conv" in learning_names
     assert not any(name.startswith(("stem", "block0", "block2_")) for name in learning_names)
@@ -72,7 +72,7 @@ def test_a_pretrained_encoder_does_not_decay_while_it_stands_still(monkeypatch):
     for _ in range(3):
         model.optimizer.apply([keras.ops.ones_like(v) for v in variables], variables)
     for i, (was, now) in enumerate(zip(before, variables, strict=True)):
-        assert np.array_equal(was, now) is (i in model.optimizer.slow)
+        assert np.array_equal(was, now) is (i in model.optimizer.encoder_indices)
 
 
 def test_everything_that_an_optimizer_keeps_is_there_from_the_start():
@@ -86,7 +86,7 @@ def test_everything_that_an_optimizer_keeps_is_there_from_the_start():
 def test_an_encoder_without_weights_learns_like_the_rest():
     config = Config(encoder="efficientnet_lite0", encoder_weights="none", image_size=64, base_filters=2)
     model = building.compiled(config, EGGS_AND_PANS, 10)
-    assert model.optimizer.slow == set()
+    assert model.optimizer.encoder_indices == set()
     assert "stem" in [v.path.split("/")[0] for v in model.trainable_variables]
 
 
