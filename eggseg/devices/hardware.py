@@ -14,6 +14,9 @@ from eggseg.errors import InputError
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
+_ISAS_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+"""Values of oneDNN's variable `ONEDNN_MAX_CPU_ISA` below AVX512-BF16."""
+
 
 def gpus(count: int = -1) -> list[str]:
     """Names of the first `count` GPUs, or of all with -1; `InputError` where there are fewer."""
@@ -82,6 +85,10 @@ def rewrite_to_bfloat16(wanted: bool) -> None:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether /proc/cpuinfo lists AMX or AVX512 instructions for bfloat16; False where there is no such file."""
+    """Whether /proc/cpuinfo lists AMX or AVX512 instructions for bfloat16, and `ONEDNN_MAX_CPU_ISA` allows them.
+
+    False where there is no such file. oneDNN fails on bfloat16 where that variable forbids the instructions.
+    """
     info = Path("/proc/cpuinfo")
-    return info.exists() and re.search(r"\b(amx_bf16|avx512_bf16)\b", info.read_text()) is not None
+    present = info.exists() and re.search(r"\b(amx_bf16|avx512_bf16)\b", info.read_text()) is not None
+    return present and os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() not in _ISAS_WITHOUT_BFLOAT16

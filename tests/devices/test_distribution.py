@@ -146,11 +146,12 @@ def rows(run: Path) -> list[dict[str, float]]:
 @pytest.fixture(scope="module")
 def even(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Settings under which two workers hold as many photos to train on, and one step sees all of these."""
-    data_dir = draw(tmp_path_factory.mktemp("data"), 40)
+    # An area of one colour has one activation: rounding moves it across the kink of a ReLU as a whole, which changed
+    # the gradient by up to 4e-4 of its norm.
+    data_dir = draw(tmp_path_factory.mktemp("data"), 40, noise=15)
     photos = squares.read(pairs.match(data_dir)[0], 48, EGGS_AND_PANS).photos
     first = sharding.part(distribution.Workers(tf.distribute.get_strategy(), 0, 2), len(photos))
-    # With seed 0 a unit stands at its kink: the order of the batch alone moves the gradient by 4e-4 of its norm.
-    for seed in range(1, 50):
+    for seed in range(50):
         train = split(photos, "random", 0.2, seed).train
         if 2 * len({*train} & {*first}) == len(train):
             return [*command(data_dir), *f"--seed {seed} --split_seed {seed} --batch_size {len(train)}".split()]
@@ -186,8 +187,7 @@ def test_the_first_step_of_two_is_that_of_one(even: list[str], tmp_path: Path) -
     differing = np.linalg.norm(gradients[1] - gradients[0]) / np.linalg.norm(gradients[0])
     losses = [rows(tmp_path / run)[0]["loss"] for run in ("one", "two")]
     print(f"gradients differ by {differing:.1e} of their norm, losses are {losses}")
-    # Rounding moves single activations across the kink of ReLU: 3e-4 with AVX2, below 1e-5 with AMX.
-    assert differing < 1e-3
+    assert differing < 5e-5
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 

@@ -25,6 +25,7 @@ def machine(monkeypatch, tmp_path):
         if flags is not None:
             info.write_text(f"processor : 0\nflags\t\t: fpu {flags} sse2\n")
         monkeypatch.setattr(hardware, "Path", lambda _: info)
+        monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
 
     return pretend
 
@@ -41,6 +42,16 @@ def machine(monkeypatch, tmp_path):
 )
 def test_precision_of_a_processor(machine, flags, expected):
     machine(flags=flags)
+    assert hardware.fastest_precision() == expected
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [("AVX2", "float32"), ("avx512_core_vnni", "float32"), ("AVX512_CORE_BF16", "bfloat16"), ("DEFAULT", "bfloat16")],
+)
+def test_precision_of_a_processor_is_one_that_onednn_may_use(machine, monkeypatch, allowed, expected):
+    machine(flags="avx512_bf16")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", allowed)
     assert hardware.fastest_precision() == expected
 
 

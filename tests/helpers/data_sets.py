@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 SIZES = ((96, 64), (64, 96), (77, 51), (120, 90))  # width, height
 
 
-def draw(folder: Path, count: int, seed: int = 0) -> Path:
-    """Write `count` photos and masks, each with one pan and one egg: JPEG and PNG in turn, in the sizes of `SIZES`."""
+def draw(folder: Path, count: int, seed: int = 0, noise: int = 0) -> Path:
+    """Write `count` photos and masks, each with one pan and one egg: JPEG and PNG in turn, in the sizes of `SIZES`.
+
+    Pan and egg have one colour each, or `noise` grey levels of noise.
+    """
     rng = np.random.default_rng(seed)
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
@@ -29,6 +32,8 @@ def draw(folder: Path, count: int, seed: int = 0) -> Path:
         image = rng.integers(100, 140, (height, width, 3))
         image[ids == 255] = (30, 30, 35)
         image[ids == 128] = (230, 200, 160)
+        if noise:
+            image = np.clip(image + rng.integers(-noise, noise + 1, image.shape), 0, 255)
         name = f"photo_{i}.{'png' if i % 2 else 'jpg'}"
         Image.fromarray(image.astype(np.uint8)).save(folder / "images" / name, quality=92)
         Image.fromarray(ids).convert("RGB").save(folder / "masks" / name, quality=92)
