@@ -172,7 +172,7 @@ def test_a_command_changes_nothing_for_what_comes_after_it(capsys: pytest.Captur
 def test_class_names_that_steer_a_terminal_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "classes.json").write_text('[{"name": "background", "value": 0}, {"name": "\\u001b[2J", "value": 9}]')
     assert train.main(["--classes", str(tmp_path / "classes.json"), "--output_dir", str(tmp_path / "run")]) == 2
-    assert r"class names have no control characters: background, \x1b[2J" in capsys.readouterr().err
+    assert r"class names must not contain control characters: background, \x1b[2J" in capsys.readouterr().err
 
 
 def test_a_value_of_a_foreign_config_is_harmless(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -155,7 +155,10 @@ def test_overwriting_leaves_nothing_of_the_run_before(tmp_path: Path) -> None:
     [
         (lambda out: out.write_text("x"), "is a file, expected a folder"),
         (lambda out: (out.mkdir(), (out / "photo.png").write_text("x")), "photo.png"),
-        (lambda out: (out.mkdir(), (out / "scenes.json").write_text("[]")), "is not a valid record of this command"),
+        (
+            lambda out: (out.mkdir(), (out / "scenes.json").write_text("[]")),
+            "is damaged, or eggseg synthetic did not write it",
+        ),
         (lambda out: (out.parent / "file").write_text("x"), "file"),
     ],
 )

@@ -19,11 +19,14 @@ VOID = 255
 """Class id of an unknown pixel: losses and metrics ignore it."""
 
 TOLERANCE = 32
-"""Largest distance between a mask value and its class, in grey levels; the largest error seen in lossy masks is 16."""
+"""Largest accepted difference between a mask pixel and the value of its class, in grey levels; see `ClassTable.reach`.
+
+In the lossy masks of the real photos it is at most 16.
+"""
 
 Color = tuple[int, int, int]
 
-# Okabe and Ito's colours: colour-blind people can tell them apart, and the first two are rare in kitchens.
+# Okabe and Ito's colours, which colour-blind people can tell apart. Black is for the background.
 PALETTE: tuple[Color, ...] = (
     *((0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115)),
     *((240, 228, 66), (213, 94, 0), (204, 121, 167), (0, 114, 178)),
@@ -41,7 +44,11 @@ class Class:
 
 @dataclasses.dataclass(frozen=True)
 class ClassTable:
-    """The classes in order of their ids; the first is the background."""
+    """The classes in order of their ids; the first is the background.
+
+    The code of a mask pixel is its grey value or, if `is_colored`, its colour as the integer 0xRRGGBB. `ValueError` if
+    the classes are fewer than 2, more than 254 or not distinct, or have invalid names, values or colours.
+    """
 
     classes: tuple[Class, ...]
     tolerance: int = TOLERANCE
@@ -53,11 +60,13 @@ class ClassTable:
         if len(set(self.names)) < len(values):
             raise ValueError(f"class names must differ: {', '.join(self.names)}")
         if any(name != printable(name) for name in self.names):
-            raise ValueError(f"class names have no control characters: {', '.join(map(printable, self.names))}")
+            raise ValueError(
+                f"class names must not contain control characters: {', '.join(map(printable, self.names))}"
+            )
         if len({isinstance(value, int) for value in values}) > 1:
             raise ValueError(f"mask values must be all grey values or all colours: {values}")
         if not all(0 <= part <= 255 for value in (*values, *(c.color for c in self.classes)) for part in _parts(value)):
-            raise ValueError(f"mask values and colours must lie in 0..255: {values}")
+            raise ValueError(f"numbers in mask values and colours must be 0 to 255: {self.classes}")
         if len(set(values)) < len(values):
             raise ValueError(f"mask values must differ: {values}")
 
@@ -89,21 +98,27 @@ class ClassTable:
 
     @functools.cached_property
     def reach(self) -> int:
-        """Largest distance of a value from its class: the tolerance, but less than half way to another class."""
+        """Largest accepted distance of a pixel's value from the value of its class, in grey levels.
+
+        It is `tolerance`, but always below half the distance between the two closest classes. The distance of two
+        colours is the largest difference of their channels.
+        """
         values = self.value_of_id.astype(int)
-        apart = np.abs(values[:, None] - values).max(-1)
-        return min(self.tolerance, (int(apart[apart > 0].min()) - 1) // 2)
+        distances = np.abs(values[:, None] - values).max(-1)
+        return min(self.tolerance, (int(distances[distances > 0].min()) - 1) // 2)
 
     @functools.cached_property
     def _nearest(self) -> tuple[np.ndarray, np.ndarray]:
         """The nearest class id of each code, and the largest channel difference to it, both uint8."""
-        away = np.abs(np.arange(256) - self.value_of_id[..., None].astype(int)).astype(np.uint8)
-        ids, least = np.zeros((256,) * away.shape[1], np.uint8), np.full((256,) * away.shape[1], 255, np.uint8)
-        for i, channels in enumerate(away):
+        # (classes, channels, 256)
+        differences = np.abs(np.arange(256) - self.value_of_id[..., None].astype(int)).astype(np.uint8)
+        shape = (256,) * differences.shape[1]
+        ids, smallest = np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)
+        for i, channels in enumerate(differences):
             distance = functools.reduce(np.maximum, np.ix_(*channels))
-            ids[distance < least] = i
-            least = np.minimum(least, distance)
-        return ids.ravel(), least.ravel()
+            ids[distance < smallest] = i
+            smallest = np.minimum(smallest, distance)
+        return ids.ravel(), smallest.ravel()
 
     @functools.cached_property
     def id_of_code(self) -> np.ndarray:
@@ -113,13 +128,13 @@ class ClassTable:
 
     @property
     def distance_of_code(self) -> np.ndarray:
-        """Distance of each code from the nearest class, (256,) or (2**24,) uint8, grey levels."""
+        """Largest channel difference of each code to the nearest class, (256,) or (2**24,) uint8, grey levels."""
         return self._nearest[1]
 
     def snap(self, codes: np.ndarray) -> np.ndarray:
-        """Convert codes, integers of any shape, to class ids, uint8; VOID where no class is near.
+        """Convert codes, integers of any shape, to class ids, uint8; VOID where no class is within `reach`.
 
-        The code of a mask pixel is its grey value or, if masks are colored, its 0xRRGGBB.
+        Codes are 0 to 255, or 0 to 2**24 - 1 if `is_colored`; a larger one raises `IndexError`.
         """
         return self.id_of_code[codes]
 
@@ -129,14 +144,20 @@ class ClassTable:
         return painted if self.is_colored else painted[..., 0]
 
     def paint_with_void(self, ids: np.ndarray) -> np.ndarray:
-        """Like `paint`, with VOID as a value that matches no class; `InputError` if every value matches a class."""
+        """Like `paint`, but VOID pixels get a mask value that `snap` converts back to VOID.
+
+        `InputError` if each value is within `reach` of a class.
+        """
         code = int(self.distance_of_code.argmax())
         if self.distance_of_code[code] <= self.reach:
-            raise InputError(f"{len(self)} classes leave no mask value for unknown pixels")
-        void = [code >> 16, code >> 8 & 255, code & 255] if self.is_colored else [code]
+            raise InputError(
+                f"no mask value is left for unknown pixels: each is within {self.reach} of one of the {len(self)} "
+                "classes; expected fewer classes, or colours as values"
+            )
+        void_value = [code >> 16, code >> 8 & 255, code & 255] if self.is_colored else [code]
         unknown = ids == VOID
         painted = self.value_of_id[np.where(unknown, 0, ids)]
-        painted[unknown] = void
+        painted[unknown] = void_value
         return painted if self.is_colored else painted[..., 0]
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -153,16 +174,18 @@ class ClassTable:
         a colour of `PALETTE`. `InputError` if the JSON is no class table.
         """
         try:
+            if not isinstance(rows, list):
+                raise ValueError(f"{rows!r} is no list")
             return cls(tuple(_class(row, i) for i, row in enumerate(rows)))
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise InputError(f"not a class table: {reason}; expected {EXAMPLE}") from None
+        except ValueError as error:
+            raise InputError(f"not a class table: {error}; expected {EXAMPLE}") from None
 
     @classmethod
     def read(cls, path: Path) -> ClassTable:
-        """A table from a JSON file; `InputError` if the file holds none."""
+        """A table from a JSON file; `InputError` if the file cannot be read or holds no class table."""
+        rows = read_json(path)
         try:
-            return cls.from_json(read_json(path))
+            return cls.from_json(rows)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -181,14 +204,24 @@ def _parts(value: int | Color) -> Color | tuple[int]:
 
 
 def _class(row: Any, index: int) -> Class:
-    value = row["value"] if isinstance(row["value"], int) else _color(row["value"])
-    shown = row.get("color") or (PALETTE[index % len(PALETTE)] if isinstance(value, int) else value)
-    return Class(str(row["name"]), value, _color(shown))
+    if not isinstance(row, dict):
+        raise ValueError(f"row {index} is {row!r}, expected an object with name and value")
+    missing = {"name", "value"} - set(row)
+    if missing:
+        raise ValueError(f"row {index} has no {' and no '.join(sorted(missing))}")
+    value = row["value"]
+    if type(value) is not int:
+        value = _color(value, f"{value!r} is neither a grey value nor [red, green, blue]")
+    default = PALETTE[index % len(PALETTE)] if isinstance(value, int) else value
+    color = row.get("color")
+    display = default if color is None else _color(color, f"color is {color!r}, expected [red, green, blue]")
+    return Class(str(row["name"]), value, display)
 
 
-def _color(parts: Any) -> Color:
-    if not isinstance(parts, list | tuple) or len(parts) != 3 or not all(type(part) is int for part in parts):
-        raise ValueError(f"{parts!r} is neither a grey value nor [red, green, blue]")
+def _color(parts: Any, fault: str) -> Color:
+    """Three integers as a colour; `ValueError(fault)` if they are none."""
+    if not isinstance(parts, list) or len(parts) != 3 or not all(type(part) is int for part in parts):
+        raise ValueError(fault)
     return parts[0], parts[1], parts[2]
 
 

@@ -1,9 +1,9 @@
 """A folder of made-up scenes: images/ and masks/, with the same names in both.
 
 A mask has the format of its photo: the mask of a JPEG photo is a lossy JPEG, as in the real data; PNG masks are exact.
-A scene depends only on the seed and its index: the first 100 of 200 scenes equal a set of 100, and a second run draws
-only missing scenes. Pixels are the same on any machine with the same Pillow and NumPy; files need the same JPEG library
-too.
+A scene depends only on its index, the seed and the run length: a folder of 200 scenes begins with the same scenes as a
+folder of 100. A second run draws only the missing scenes. The drawn pixels are the same on any machine with the same
+versions of Pillow and NumPy; the files are the same if those of the JPEG and zlib libraries are too.
 """
 
 from __future__ import annotations
@@ -34,34 +34,41 @@ FEW = 50
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Draw procedural photos of eggs and frying pans, with exact masks."""
+    """Draw made-up photos of eggs and frying pans, and their masks. PNG masks are exact, JPEG masks are lossy."""
 
     out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
     """Folder to write; created if missing."""
     count: int = 200
     """Number of scenes; each is a photo and its mask."""
     seed: int = 0
-    """Seed of all randomness, 0 or more; the same seed gives the same scenes."""
+    """Seed of all randomness, 0 or more; the same seed and --run_length give the same scenes."""
     run_length: int | None = None
-    """Frames in a row that share place, camera and light, as in a video; 1 draws a new place for each scene. The
-    default is 5, and 2 in one of the sessions."""
+    """Number of consecutive photos of one camera that share table, camera position and light, as in a video. With 1,
+    each scene has its own. The default is 5, but 2 for the photos image_*."""
     overwrite: bool = False
-    """Replace the scenes of an earlier run in the folder, whatever its seed."""
+    """Delete the scenes of an earlier run in the folder and draw new ones. Where another version of eggseg drew them,
+    all files in images/ and masks/ are deleted."""
 
 
 def write(settings: Settings) -> int:
-    """Draw the missing scenes of the folder; return the exit code."""
-    run_length = 1 if settings.run_length is None else settings.run_length
-    for name, value, least in (("count", settings.count, 1), ("seed", settings.seed, 0), ("run_length", run_length, 1)):
-        if value < least:
+    """Draw the missing scenes of the folder; with `overwrite`, delete those of an earlier run first. Returns 0.
+
+    `InputError` if a setting is out of range, or the folder holds other files or scenes of other settings.
+    """
+    for name, value, least in (
+        ("count", settings.count, 1),
+        ("seed", settings.seed, 0),
+        ("run_length", settings.run_length, 1),
+    ):
+        if value is not None and value < least:
             raise InputError(f"--{name} is {value}, expected {least} or more")
     before = _recorded(settings.out)
-    _refuse_strangers(settings, before)
+    _check_folder(settings, before)
     if before and settings.overwrite:
         for path in _own(settings.out, before):
             path.unlink(missing_ok=True)
         before = {}
-    record = _kind(settings) | {"count": max(settings.count, before.get("count", 0))}
+    record = _identity(settings) | {"count": max(settings.count, before.get("count", 0))}
     # The record is written first: the next run recognises the folder of an interrupted run.
     files.write_json(settings.out / RECORD, record)
     todo = [index for index in range(settings.count) if not all(path.exists() for path in pair(settings, index))]
@@ -77,13 +84,13 @@ def _each(work: Callable[[int], None], todo: Sequence[int]) -> Iterator[None]:
     if len(todo) < FEW:
         yield from map(work, todo)
         return
-    # Spawned, not forked: the progress bar's thread does not survive a fork.
+    # Spawn, not fork: a forked process could wait forever for a lock that the progress bar's thread held.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(work, todo, chunksize=8)
 
 
-def _kind(settings: Settings) -> dict[str, int]:
-    """The settings that determine the scenes: folders with equal values hold the same scenes."""
+def _identity(settings: Settings) -> dict[str, int]:
+    """What determines a scene beside its index, as in `RECORD`; a run length of 0 is the default."""
     return {"version": scenes.VERSION, "seed": settings.seed, "run_length": settings.run_length or 0}
 
 
@@ -94,7 +101,9 @@ def pair(settings: Settings, index: int) -> tuple[Path, Path]:
 
 
 def write_scene(settings: Settings, index: int) -> None:
+    """Draw scene `index`, and write its photo and its mask."""
     photo, ids = scenes.draw(settings.seed, index, run_length=settings.run_length)
+    # 4: a random stream of its own; `scenes` uses 1 to 3.
     quality = int(np.random.default_rng([settings.seed, index, 4]).integers(40, 96))
     image_path, mask_path = pair(settings, index)
     _save(Image.fromarray(photo), image_path, quality)
@@ -120,27 +129,43 @@ def _recorded(out: Path) -> dict[str, int]:
         record = json.loads(path.read_text())
         return {key: int(record[key]) for key in ("version", "seed", "run_length", "count")}
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a valid record of this command ({error!r}); choose another folder") from error
+        raise InputError(
+            f"{path} is damaged, or eggseg synthetic did not write it ({error!r}); choose another folder"
+        ) from error
 
 
-def _refuse_strangers(settings: Settings, before: dict[str, int]) -> None:
-    """`InputError` if the folder holds other files or scenes of another seed: data sets must not mix by accident."""
+def _check_folder(settings: Settings, before: dict[str, int]) -> None:
+    """`InputError` if the folder holds other files or, without `overwrite`, scenes of other settings or versions.
+
+    This keeps data sets from being mixed by accident. Hidden files are ignored.
+    """
     out = settings.out
-    wanted = _kind(settings)
+    wanted = _identity(settings)
     present = {key: before[key] for key in wanted if before}
     if present and present != wanted and not settings.overwrite:
-        raise InputError(f"{out} holds scenes of {present}, expected {wanted}; choose another folder or --overwrite")
-    own = {out / RECORD, *(_own(out, before) if before else ())}
-    strangers = [p for p in out.rglob("*") if p.is_file() and not p.name.startswith(".") and p not in own]
-    if strangers:
         raise InputError(
-            f"{out} holds {len(strangers)} files that are not this command's, for example {min(strangers)}; "
+            f"{out} holds scenes of {_text(present)}, expected {_text(wanted)}; "
+            "choose another folder, or add --overwrite"
+        )
+    own = {out / RECORD, *(_own(out, before) if before else ())}
+    foreign = [p for p in out.rglob("*") if p.is_file() and not p.name.startswith(".") and p not in own]
+    if foreign:
+        raise InputError(
+            f"{out} holds files that eggseg synthetic did not write ({len(foreign)}), for example {min(foreign)}; "
             "choose an empty folder"
         )
 
 
+def _text(identity: dict[str, int]) -> str:
+    length = identity["run_length"] or "by default"
+    return f"version {identity['version']}, seed {identity['seed']}, run length {length}"
+
+
 def _own(out: Path, record: dict[str, int]) -> list[Path]:
-    """The files of the recorded scenes; for another version, whose names are unknown, all files of both folders."""
+    """The photos and masks of the recorded scenes; all files in images/ and masks/ if another version drew them.
+
+    The names of files depend on seed and index alone, but may differ in another version.
+    """
     if record["version"] != scenes.VERSION:
         return [path for folder in ("images", "masks") for path in (out / folder).glob("*")]
     names = [scenes.frame(record["seed"], index).name for index in range(record["count"])]

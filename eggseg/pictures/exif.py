@@ -6,15 +6,15 @@ import tensorflow as tf
 
 from eggseg.pictures.headers import number
 from eggseg.pictures.orientation import (
+    COLUMNS_REVERSED,
     EXIF_SEGMENT,
     HEAD,
     LONG,
-    MIRRORED,
     MOST_PARTS,
     ORIENTATION_TAG,
+    ROWS_REVERSED,
     SCAN_SEGMENT,
-    SIDEWAYS,
-    TOP_DOWN,
+    TRANSPOSED,
 )
 
 
@@ -56,8 +56,8 @@ def in_block(block: tf.Tensor) -> tf.Tensor:
 def upright(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
     """Turn (h, w, c) pixels as stored upright by their EXIF orientation `tag`, () int32 in 1..8."""
     channels = image.shape[-1]
-    image = tf.cond(tf.reduce_any(tag == SIDEWAYS), lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-    flip = tf.stack([tf.reduce_any(tag == TOP_DOWN), tf.reduce_any(tag == MIRRORED)])
+    image = tf.cond(tf.reduce_any(tag == TRANSPOSED), lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    flip = tf.stack([tf.reduce_any(tag == ROWS_REVERSED), tf.reduce_any(tag == COLUMNS_REVERSED)])
     # Skipped if there is nothing to reverse: tf.reverse along no axis copies the photo.
     image = tf.cond(tf.reduce_any(flip), lambda: tf.reverse(image, tf.boolean_mask([0, 1], flip)), lambda: image)
     return tf.ensure_shape(image, (None, None, channels))

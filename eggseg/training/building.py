@@ -15,7 +15,7 @@ from eggseg.devices.distribution import DistributedModel
 from eggseg.errors import InputError
 from eggseg.models import encoders
 from eggseg.models.unet import dtype_policy, unet
-from eggseg.training.callbacks import AVERAGED, layers_of
+from eggseg.training.callbacks import AVERAGED, uncompiled
 from eggseg.training.config import Config
 from eggseg.training.objective import IoU, KnownPixelCrossentropy
 from eggseg.training.optimizer import EncoderAdamW, LossScaling, WarmupCosine
@@ -46,7 +46,7 @@ def load(model: keras.Model, init: Path) -> None:
         with warnings.catch_warnings():
             # Keras only warns about layers without weights in the file, and leaves them unchanged.
             warnings.simplefilter("error", UserWarning)
-            layers_of(model).load_weights(path)
+            uncompiled(model).load_weights(path)
     except Exception as error:  # Keras raises all kinds of exceptions for damaged files
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(f"--init {path} does not fit this network: {reason}") from None

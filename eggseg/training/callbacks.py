@@ -26,9 +26,12 @@ Logs = dict[str, Any] | None
 class AveragedWeights(keras.callbacks.Callback):
     """Exponential moving average of all weights and batch-norm statistics; validation runs with the averages.
 
-    The averages start as the first weights. The decay per step rises as (1 + t) / (10 + t) up to `decay`, so that the
-    averages forget the start. They are updated every `EVERY` steps, since an update per step would slow down a small
-    network, and before each validation, so that the averages measured and saved include every step.
+    The averages start as the initial weights. The decay per step is min(`decay`, (1 + t) / (10 + t)) after t steps: low
+    at first, so that the initial weights soon lose their influence.
+
+    The averages are updated every `EVERY` steps, since an update per step would slow down a small network. An update
+    counts the current weights once for each step since the last update. Averages that are measured or saved are first
+    updated, and so include the latest weights.
     """
 
     EVERY = 4
@@ -57,7 +60,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     @tf.function
     def update(self) -> None:
-        """Update the averages with the pending steps."""
+        """Update the averages with the current weights, as if each pending step had led to these weights."""
         step = tf.cast(self.steps, tf.float32)
         keep = tf.minimum(self.decay, (1 + step) / (10 + step)) ** tf.cast(self.pending, tf.float32)
         for average, weight in zip(self.averages, self.weights, strict=True):
@@ -76,8 +79,8 @@ class AveragedWeights(keras.callbacks.Callback):
 class RunRecorder(keras.callbacks.Callback):
     """Writes the run folder after each epoch: weights, history and checkpoint.
 
-    It keeps the weights of the last epoch, or of the best by validation mIoU; the photos that choose the best also
-    measure it.
+    `keep` selects the epoch whose weights are in the run folder: the last, or the one with the best validation mIoU.
+    The best mIoU is optimistic, since the same photos choose the epoch and measure it.
 
     The checkpoint is written last and atomically. A run killed at any moment resumes after the last epoch in it and
     repeats the unfinished epoch with the same result.
@@ -95,34 +98,35 @@ class RunRecorder(keras.callbacks.Callback):
         self.folder = folder
         self.averaged = averaged
         self.others = others
-        """Further variables of the checkpoint, beside the model, its optimizer and the averages."""
+        """Variables in the checkpoint in addition to those of the model, its optimizer and the averages."""
         self.keep = keep
         self.patience = patience
         self.rows: list[dict[str, float]] = []
         self.begun = time.perf_counter()
-        self.before = 0.0
+        self.seconds_before = 0.0
         """Seconds of training before the run was resumed."""
 
     @property
     def best(self) -> int:
-        """Index of the epoch with the best validation mIoU."""
+        """Index, from 0, of the epoch with the best validation mIoU; `ValueError` if no epoch has one."""
         return int(np.nanargmax([row["val_miou"] for row in self.rows]))
 
     @property
     def kept(self) -> int:
-        """Index of the epoch whose weights are in the run folder."""
+        """Index, from 0, of the epoch whose weights are in the run folder."""
         return self.best if self.keep == "best" else len(self.rows) - 1
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether `patience` epochs have passed without a better validation mIoU."""
+        """Whether `patience` epochs have passed without a better validation mIoU; never if `patience` is 0."""
         return bool(self.rows) and 0 < self.patience <= len(self.rows) - 1 - self.best
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self.averaged.update()  # the checkpoint stores no pending steps
         row = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, "learning_rate": float(self.model.optimizer.learning_rate)} | row)
-        # One write for all lines, each with one figure: log scrapers match lines, and no other output comes between.
+        # One metric a line, for programs that search logs by line, and one print, so that nothing comes between them.
+        # The first line break ends the line of Keras' progress bar.
         print("".join(f"\n{name}={value:.4f}" for name, value in row.items() if name.startswith("val_")), flush=True)
         if self.kept == len(self.rows) - 1:
             self._save_weights()
@@ -132,17 +136,20 @@ class RunRecorder(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def restore(self) -> int:
-        """Load the checkpoint, if there is one; return the number of finished epochs."""
+        """Load the checkpoint, if there is one; return the number of finished epochs, 0 without a checkpoint.
+
+        `InputError` if the checkpoint is damaged, or of another network.
+        """
         path = self.folder / CHECKPOINT
         if not path.exists():
             return 0
         with parsing(path), path.open("rb") as file, np.load(file) as arrays:
             state = dict(arrays)
             record = json.loads(str(state["record"]))
-            self.rows, self.before = record["rows"], record["seconds"]
+            self.rows, self.seconds_before = record["rows"], record["seconds"]
         for name, variable in self._variables().items():
             if name not in state or state[name].shape != tuple(variable.shape):
-                raise InputError(f"{path} belongs to another network, {name} does not fit: use another --output_dir")
+                raise InputError(f"{path} belongs to another network (variable {name}): use another --output_dir")
             variable.assign(state[name])
         return len(self.rows)
 
@@ -158,30 +165,32 @@ class RunRecorder(keras.callbacks.Callback):
 
     def _save_checkpoint(self) -> None:
         arrays = {name: tf.convert_to_tensor(variable).numpy() for name, variable in self._variables().items()}
-        seconds = self.before + time.perf_counter() - self.begun
+        seconds = self.seconds_before + time.perf_counter() - self.begun
         arrays["record"] = np.array(json.dumps({"rows": self.rows, "seconds": seconds}))
         with replacing(self.folder / CHECKPOINT) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def _save_weights(self) -> None:
-        layers = layers_of(self.model)
+        network = uncompiled(self.model)
         with replacing(self.folder / RAW) as temporary:
-            layers.save_weights(temporary)
+            network.save_weights(temporary)
         self.averaged.swap()
         with replacing(self.folder / AVERAGED) as temporary:
-            layers.save_weights(temporary)
+            network.save_weights(temporary)
         self.averaged.swap()
 
 
-def layers_of(model: keras.Model) -> keras.Model:
-    """The same layers without the optimizer: Keras saves and loads its state with the weights of a model."""
+def uncompiled(model: keras.Model) -> keras.Model:
+    """The model without its optimizer, whose state Keras would save and load with the weights."""
     return keras.Model(model.input, model.output)
 
 
 class Pictures(keras.callbacks.Callback):
-    """Writes a few validation photos, their truth and their prediction to TensorBoard every `every` epochs.
+    """Writes a few validation photos, their truth and their prediction to TensorBoard, in one epoch of each `every`.
 
-    It must come before `AveragedWeights` in the list of callbacks: its `on_test_end` needs the averages in the model.
+    `batch` is the photos, (n, size, size, 3) float32 in 0..255, and their class ids, (n, size, size) uint8; `folder`
+    is that of TensorBoard's logs. The callback must come before `AveragedWeights`, whose `on_test_end` takes the
+    averages out of the model: the predictions are those of the averages.
     """
 
     def __init__(self, batch: tuple[np.ndarray, np.ndarray], classes: ClassTable, folder: Path, every: int = 5) -> None:

@@ -246,7 +246,7 @@ def _measure(
     metrics = scoring.report(scores, classes) | {
         "exported_epoch": recorder.kept + 1,
         "epochs": len(recorder.rows),
-        "seconds": round(recorder.before + time.perf_counter() - begun, 1),
+        "seconds": round(recorder.seconds_before + time.perf_counter() - begun, 1),
     }
     write_json(folder / METRICS, metrics)
     picks = np.linspace(0, len(val) - 1, min(SAMPLES, len(val))).astype(int)

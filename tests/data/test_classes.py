@@ -123,17 +123,19 @@ def test_a_table_is_read_from_a_file_and_shown_in_colours_of_its_own(tmp_path):
     ("text", "message"),
     [
         ("[", "cannot be read as JSON"),
-        ("{}", "2 to 254 classes, this one has 0"),
-        ('[{"name": "a"}, {"name": "b", "value": 1}]', "'value' is missing"),
+        ("[]", "2 to 254 classes, this one has 0"),
+        ("{}", "is no list"),
+        ('[{"name": "a"}, {"name": "b", "value": 1}]', "row 0 has no value"),
         ('[{"name": "a", "value": [1, 2]}, {"name": "b", "value": 1}]', "not a class table"),
         ('[{"name": "a", "value": [1, 2, 3]}, {"name": "b", "value": 1}]', "all grey values or all colours"),
-        ('[{"name": "a", "value": 300}, {"name": "b", "value": 1}]', "0..255"),
-        ('["background", "egg"]', "not a class table"),
+        ('[{"name": "a", "value": 300}, {"name": "b", "value": 1}]', "must be 0 to 255: .*300"),
+        ('["background", "egg"]', "row 0 is 'background', expected an object"),
         ('[{"name": "a", "value": "128"}, {"name": "b", "value": 1}]', "'128' is neither a grey value nor"),
         (
             '[{"name": "a", "value": 0, "color": [0.9, 0.6, 0.1]}, {"name": "b", "value": 1}]',
-            "neither a grey value nor",
+            r"color is \[0.9, 0.6, 0.1\], expected",
         ),
+        ('[{"name": "a", "value": 0, "color": 0}, {"name": "b", "value": 1}]', "color is 0, expected"),
     ],
 )
 def test_a_file_that_holds_no_table_is_named_with_what_is_wrong(tmp_path, text, message):
@@ -157,8 +159,8 @@ def test_the_default_table():
         ([("only", 0)], "2 to 254 classes"),
         ([("egg", 0), ("egg", 9)], "names must differ: egg, egg"),
         ([("a", 7), ("b", 7)], "values must differ"),
-        ([("a", 0), ("b", 256)], "0..255"),
-        ([("a", -1), ("b", 9)], "0..255"),
+        ([("a", 0), ("b", 256)], "must be 0 to 255"),
+        ([("a", -1), ("b", 9)], "must be 0 to 255"),
     ],
 )
 def test_an_impossible_table_is_refused(rows, message):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.errors import InputError
-from eggseg.training.callbacks import AveragedWeights, Pictures, RunRecorder, layers_of
+from eggseg.training.callbacks import AveragedWeights, Pictures, RunRecorder, uncompiled
 
 
 def network(width: int = 3) -> keras.Model:
@@ -71,7 +71,7 @@ def test_averages_have_learned_from_every_step_when_they_are_tested_or_saved(tmp
         keep = min(0.5, (1 + last) / (10 + last)) ** count
         expected = [keep * a + (1 - keep) * w for a, w in zip(expected, weights(model, last), strict=True)]
     assert_equal(tested, expected, rtol=1e-4, atol=1e-5)
-    layers_of(model).load_weights(tmp_path / "averaged.weights.h5")
+    uncompiled(model).load_weights(tmp_path / "averaged.weights.h5")
     assert_equal(model.get_weights(), tested, rtol=0)
 
 
@@ -169,7 +169,7 @@ def test_the_weights_of_the_last_or_of_the_best_epoch_are_kept(tmp_path, keep, k
         written.append(weights(callback.model, epoch))
     assert callback.kept == kept
     model = network()
-    layers_of(model).load_weights(tmp_path / "raw.weights.h5")
+    uncompiled(model).load_weights(tmp_path / "raw.weights.h5")
     assert_equal(model.get_weights(), written[kept], rtol=0)
 
 
@@ -180,7 +180,7 @@ def test_the_two_weight_files_hold_weights_and_averages(tmp_path):
     callback.on_epoch_end(0, {"val_miou": 0.5})
     for name, expected in (("raw", weights(callback.model, 1)), ("averaged", averages)):
         model = network()
-        layers_of(model).load_weights(tmp_path / f"{name}.weights.h5")
+        uncompiled(model).load_weights(tmp_path / f"{name}.weights.h5")
         assert_equal(model.get_weights(), expected, rtol=0)
     assert_equal(callback.model.get_weights(), weights(callback.model, 1), rtol=0)
 
