@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from eggseg import cli
 from eggseg.errors import InputError
 from eggseg.files import read_json
-from eggseg.training.config import CONFIG, HISTORY, METRICS, PROFILES, Config
+from eggseg.training.config import CONFIG, HISTORY, METRICS, Config, preset
 
 if TYPE_CHECKING:
     from eggseg.exported.saved_model import Segmenter
@@ -122,7 +122,7 @@ def train(data_dir: PathLike | None, output_dir: PathLike, **settings: Any) -> R
     if settings.get("folds") and settings.get("fold", "all") == "all":
         raise InputError("--folds trains several runs: expected one of them, as --fold, or the command eggseg train")
     places = {"data_dir": data_dir} if data_dir is not None else {}
-    profile = PROFILES.get(settings.get("profile", "default"), {})
+    profile = preset(settings.get("profile", "default"), settings)
     config = _settings(Config, profile | settings | places | {"output_dir": output_dir})
     run(config)
     return Run(config.run_dir)

@@ -22,7 +22,7 @@ from eggseg.data.findings import Finding
 from eggseg.data.split import Method, Photo, sessions, split
 from eggseg.errors import InputError
 from eggseg.files import write_bytes, write_json
-from eggseg.pictures.pillow import MAX_PIXELS, MOST_PIXELS
+from eggseg.pictures.limits import MAX_PIXELS, MOST_PIXELS
 
 if TYPE_CHECKING:
     from eggseg.auditing.inspection import Look

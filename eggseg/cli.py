@@ -11,7 +11,7 @@ import sys
 import types
 import typing
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar, cast
 
@@ -20,6 +20,7 @@ import tyro
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
+from eggseg.devices import startup
 from eggseg.errors import InputError, harmless, printable
 from eggseg.files import read_json
 
@@ -61,23 +62,25 @@ def parse(
     prog: str,
     *,
     with_config: bool = False,
-    profiles: Mapping[str, Mapping[str, Any]] | None = None,
+    preset: Callable[[str, Collection[str]], Mapping[str, Any]] | None = None,
 ) -> Settings:
     """Parse the command line of a module or script, `prog`, into a settings dataclass, whose docstrings are the help.
 
     Flags may be written with `_` or `-`; a boolean flag stands alone or takes `True` or `False`. With `with_config`,
     `--config FILE` reads settings from JSON; a key that is in `settings.renamed` is read as the setting it maps to.
-    `--profile NAME` selects settings from `profiles`. Flags override the file, and the file overrides the profile.
+    With `preset`, `--profile NAME` sets `preset(NAME, names of the other settings given)`. Flags override the file, and
+    the file overrides the profile.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     description = settings.__doc__ or ""
     if with_config:
         args = _take_config(args, settings)
         description += " --config FILE reads settings from JSON, and the command line overrides them."
-    if profiles:
+    if preset:
         finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         finder.add_argument("--profile")
-        args = _flags(profiles.get(finder.parse_known_args(args)[0].profile, {})) + args
+        given = [arg.removeprefix("--").partition("=")[0].replace("-", "_") for arg in args if arg.startswith("--")]
+        args = _flags(preset(finder.parse_known_args(args)[0].profile or "", given)) + args
     groups = [base for base in reversed(settings.__mro__) if Group in base.__bases__]
     options: dict[str, Any] = {
         "args": _plain_flags(args),
@@ -134,9 +137,7 @@ def _one_line(error: Exception) -> str:
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
     """What a command runs in: control characters are escaped, and libraries print nothing that users cannot use."""
-    # Set before TensorFlow is imported: its start-up messages about missing GPUs read like errors.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _guarded_streams(), warnings.catch_warnings():
+    with startup.quiet(), _guarded_streams(), warnings.catch_warnings():
         # Pillow's warnings about damaged metadata name no file; if the file cannot be read, an error names it.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield

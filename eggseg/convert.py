@@ -21,7 +21,8 @@ from eggseg.data import findings, masks, pairs
 from eggseg.data.classes import EGGS_AND_PANS, ClassTable
 from eggseg.errors import InputError, printable
 from eggseg.pictures import pillow
-from eggseg.pictures.pillow import MAX_PIXELS, MOST_PIXELS, SUFFIXES, PictureError
+from eggseg.pictures.limits import MAX_PIXELS, MOST_PIXELS
+from eggseg.pictures.pillow import SUFFIXES, PictureError
 
 READERS: dict[str, Reader] = {"coco": coco.read, "labelme": labelme.read, "cvat": cvat.read, "voc": voc.read}
 

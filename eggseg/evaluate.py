@@ -13,7 +13,7 @@ from eggseg.data.classes import ClassTable
 from eggseg.data.findings import Audit, Finding
 from eggseg.errors import InputError, printable
 from eggseg.files import parsing, read_json, write_bytes, write_json
-from eggseg.pictures.pillow import MOST_PIXELS
+from eggseg.pictures.limits import MOST_PIXELS
 
 if TYPE_CHECKING:
     from eggseg.evaluation.scoring import Look

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eggseg import callable_command, cli
-from eggseg.training import cross_validation
 from eggseg.training.config import Config
 
 
@@ -14,10 +13,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(config: Config) -> int:
+    # Imported late, so that --help waits neither for NumPy nor for TensorFlow.
     if config.folds:
+        from eggseg.training import cross_validation
+
         cross_validation.run(config)
     else:
-        # Imported late, so that --help does not wait for TensorFlow.
         from eggseg.training.run import train
 
         train(config)

@@ -44,7 +44,7 @@ def test_a_command_is_a_module_and_a_function() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 0}, "--epochs is 0, expected at least 1"),
+        ({"epochs": -1}, "--epochs is -1, expected at least 1"),
         ({"epochs": "3"}, "--epochs is '3', expected int"),
         ({"audit": "Refuse"}, "--audit is 'Refuse', expected one of refuse, warn"),
         ({"profile": "fast"}, "--profile is 'fast', expected one of quick, default, best"),

@@ -18,7 +18,8 @@ from eggseg.data.pairs import Pair
 from eggseg.errors import InputError, printable
 from eggseg.exported.saved_model import Segmenter, described, find, load
 from eggseg.files import parsing, read_json
-from eggseg.pictures.pillow import MAX_PIXELS, shrunk
+from eggseg.pictures.limits import MAX_PIXELS
+from eggseg.pictures.pillow import shrunk
 from eggseg.training.config import CONFIG
 
 SAMPLE = 64

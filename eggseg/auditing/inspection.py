@@ -22,7 +22,8 @@ from eggseg.data.masks import Labels
 from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
 from eggseg.pictures import pillow
-from eggseg.pictures.pillow import MOST_PIXELS, PictureError, fault
+from eggseg.pictures.limits import MOST_PIXELS
+from eggseg.pictures.pillow import PictureError, fault
 
 THUMBNAIL = 160
 """Long side of the thumbnails, pixels."""

@@ -14,7 +14,8 @@ from eggseg.data.masks import Labels
 from eggseg.data.pairs import Pair, mismatch
 from eggseg.errors import InputError
 from eggseg.pictures import decoding, pillow
-from eggseg.pictures.pillow import MAX_PIXELS, PictureError, fault
+from eggseg.pictures.limits import MAX_PIXELS
+from eggseg.pictures.pillow import PictureError, fault
 
 
 @dataclasses.dataclass(frozen=True)

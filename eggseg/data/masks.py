@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from eggseg.data.classes import VOID, ClassTable, code_of_color
+from eggseg.pictures.limits import MAX_PIXELS
 from eggseg.pictures.orientation import upright
-from eggseg.pictures.pillow import MAX_PIXELS, PictureError, bare_png, opened, orientation_tag, rgb
+from eggseg.pictures.pillow import PictureError, bare_png, opened, orientation_tag, rgb
 
 COLOR, WIDE = 1 << 8, 1 << 25
 """Code offset of a colour if classes are grey values, and of a 16-bit value that equals no 8-bit value."""

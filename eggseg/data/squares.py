@@ -26,7 +26,7 @@ from eggseg.devices.pipelines import untuned
 from eggseg.errors import InputError
 from eggseg.pictures import decoding
 from eggseg.pictures.geometry import letterbox
-from eggseg.pictures.pillow import MAX_PIXELS
+from eggseg.pictures.limits import MAX_PIXELS
 
 MEMORY_SHARE = 0.5
 """Largest share of the free memory for squares in memory; larger data sets go to disk."""

@@ -28,7 +28,7 @@ from eggseg.models.normalization import folded
 from eggseg.pictures import pillow
 from eggseg.pictures.decoding import decode
 from eggseg.pictures.geometry import letterbox, restore_in_bands
-from eggseg.pictures.pillow import MAX_PIXELS
+from eggseg.pictures.limits import MAX_PIXELS
 
 SETTINGS = "eggseg.json"
 """Asset of the SavedModel with class table and settings."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from eggseg import cli
 from eggseg.labelfree.fewmasks.settings import Settings
-from eggseg.training.config import PROFILES
+from eggseg.training.config import preset
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(lambda: run(cli.parse(Settings, argv, "eggseg.labelfree.gan", with_config=True, profiles=PROFILES)))
+    return cli.run(lambda: run(cli.parse(Settings, argv, "eggseg.labelfree.gan", with_config=True, preset=preset)))
 
 
 def run(settings: Settings) -> int:

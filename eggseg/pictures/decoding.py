@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from eggseg.pictures import exif, png
 from eggseg.pictures.headers import BMP, GIF, begins, gif_frame, number, shape
+from eggseg.pictures.limits import MAX_PIXELS
 from eggseg.pictures.orientation import PNG
-from eggseg.pictures.pillow import MAX_PIXELS
 
 BMP_HEADERS = (40, 52, 56, 64, 108, 124)
 """Sizes of the BMP headers that begin with the same fields, bytes."""

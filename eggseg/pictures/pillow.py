@@ -21,6 +21,7 @@ from PIL import ExifTags, Image
 
 from eggseg.errors import InputError, missing_extra, printable
 from eggseg.pictures import orientation
+from eggseg.pictures.limits import MAX_PIXELS
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -35,12 +36,6 @@ KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 
 HEIF = "HEIF"
 """The format that `pillow_heif` adds."""
-
-MAX_PIXELS = 80_000_000
-"""Default limit of the pixels of a picture."""
-
-MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-"""The largest possible limit: Pillow opens no larger picture."""
 
 
 class PictureError(Exception):

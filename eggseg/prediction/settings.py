@@ -9,7 +9,7 @@ from typing import Literal
 import tyro
 
 from eggseg.errors import InputError
-from eggseg.pictures.pillow import MOST_PIXELS
+from eggseg.pictures.limits import MOST_PIXELS
 from eggseg.prediction import outputs
 
 

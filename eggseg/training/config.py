@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from eggseg import cli
 from eggseg.errors import InputError
-from eggseg.pictures.pillow import MAX_PIXELS, MOST_PIXELS
+from eggseg.pictures.limits import MAX_PIXELS, MOST_PIXELS
 
 NETWORK = ("encoder", "encoder_weights", "image_size", "base_filters", "depth", "stem_stride")
 """Settings that determine which weights a network has."""
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"image_size": 384, "epochs": 20},
+    "quick": {"image_size": 384, "minutes": 10.0},
     "default": {},
     "best": {"image_size": 512, "epochs": 120, "frozen_levels": 0, "augment": 0.8, "tta": True},
 }
 """Presets of settings; `default` changes nothing in `Config`."""
+
+MOST_MINUTES = 10_000
+"""Largest --minutes, a week."""
 
 CONFIG, METRICS, HISTORY = "config.json", "metrics.json", "history.csv"
 """Files of a run folder: how the model was trained, and how good it is."""
@@ -98,10 +101,12 @@ class Training(cli.Group):
     """Schedule, optimizer, loss and augmentation."""
 
     profile: Literal["quick", "default", "best"] = "default"
-    """Preset of settings, which other flags override: quick takes about 10 minutes and default 30 on two processor
-    cores, best takes hours or a GPU."""
-    epochs: int = 40
-    """Passes over the training photos."""
+    """Preset of settings, which other flags override: quick takes 10 minutes, default 30, and best hours or a GPU."""
+    minutes: float = 30.0
+    """Time for the run, its export and measurement included: the run measures its own steps first, and plans as many
+    epochs as fit. Where fewer than 15 would fit, it trains on smaller squares. With --folds, the time of each run."""
+    epochs: int = 0
+    """Passes over the training photos, however long they take; 0 is as many as fit into --minutes."""
     batch_size: int = 8
     """Photos per step, over all GPUs of all machines together."""
     learning_rate: float = 2e-3
@@ -196,7 +201,8 @@ class Config(Machine, Output, Training, Network, Data):
             ("fold", isinstance(self.fold, str) or 0 <= self.fold < self.folds, "all, session, or 0 to --folds - 1"),
             ("split_seed", 0 <= self.split_seed < 2**31, "0 to 2147483647"),
             ("seed", 0 <= self.seed < 2**31, "0 to 2147483647"),
-            ("epochs", self.epochs >= 1, "at least 1"),
+            ("minutes", self.epochs or 0 < self.minutes <= MOST_MINUTES, f"above 0, at most {MOST_MINUTES}"),
+            ("epochs", self.epochs >= 0, "at least 1, or 0 for as many as fit into --minutes"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("learning_rate", self.learning_rate > 0, "above 0"),
             ("weight_decay", self.weight_decay >= 0, "at least 0"),
@@ -223,13 +229,24 @@ class Config(Machine, Output, Training, Network, Data):
     @classmethod
     def from_args(cls, argv: Sequence[str] | None = None) -> Config:
         """Parse a command line; `--config FILE` reads settings from JSON, which the command line overrides."""
-        return cli.parse(cls, argv, "eggseg.train", with_config=True, profiles=PROFILES)
+        return cli.parse(cls, argv, "eggseg.train", with_config=True, preset=preset)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values, in the format of a `--config` file."""
         return {
             name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(self).items()
         }
+
+
+def preset(profile: str, given: Collection[str]) -> dict[str, Any]:
+    """The settings of a profile, empty for an unknown one; `minutes`, where `given`, take the place of its epochs."""
+    settings = PROFILES.get(profile, {})
+    return {name: value for name, value in settings.items() if not (name == "epochs" and "minutes" in given)}
+
+
+def asked(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as given, before the time budget set some, from the content of a config.json."""
+    return record["settings"] | record.get("asked", {})
 
 
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,4 +259,7 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     machine = {"cache", "distribution", "num_gpus", "precision"}
     free = places | machine | {"overwrite", "resume", "profile", "fold", "audit", "tta"}
     translated = {Config.renamed.get(name, name): value for name, value in settings.items()}
-    return {name: value for name, value in (Config().to_json() | translated).items() if name not in free}
+    known = Config().to_json() | translated
+    if known["epochs"]:
+        free.add("minutes")
+    return {name: value for name, value in known.items() if name not in free}

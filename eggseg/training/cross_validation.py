@@ -20,7 +20,7 @@ from eggseg.data import pairs
 from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
 from eggseg.files import parsing, read_json, write_json
-from eggseg.training.config import CONFIG, METRICS, Config, decisive
+from eggseg.training.config import CONFIG, METRICS, Config, asked, decisive
 
 SUMMARY = "folds.json"
 
@@ -83,7 +83,7 @@ def _is_done(config: Config) -> bool:
         return False
     record = read_json(config.run_dir / CONFIG)
     with parsing(config.run_dir / CONFIG):
-        recorded = decisive(record["settings"])
+        recorded = decisive(asked(record))
         used, left_out, fingerprint = {*record["sessions"]}, {*record.get("left_out", ())}, record["fingerprint"]
     if recorded != decisive(config.to_json()):
         return False

@@ -40,14 +40,16 @@ def read(config: Config, classes: ClassTable, folder: Path, workers: Workers) ->
     matched, missing = pairs.match(_data_folder(config, folder))
     if config.pseudo:
         matched += pseudo.find(config.pseudo)
-    cache = None if _caches_in_memory(config, len(matched), workers) else folder
-    squares = sharding.read(workers, matched, config.image_size, classes, cache, config.max_pixels)
+    squares = _squares(config, classes, folder, workers, matched)
     _audit(squares, missing, classes, config)
     if not squares.pairs:
         raise InputError(f"{config.data_dir} holds no photo with a mask that can be used")
-    if config.pseudo:
-        pseudo.forget_doubtful(squares, config.pseudo, config.pseudo_confidence)
     return RunData(matched, squares, pseudo.without_copies(squares.pairs, _split(config, squares.photos)))
+
+
+def resized(config: Config, classes: ClassTable, folder: Path, workers: Workers, data: RunData) -> RunData:
+    """Read the photos and masks of `data` again, for another `image_size`."""
+    return dataclasses.replace(data, squares=_squares(config, classes, folder, workers, data.pairs))
 
 
 def labelled(config: Config, data: RunData) -> tuple[int, ...]:
@@ -89,6 +91,15 @@ def _data_folder(config: Config, folder: Path) -> Path:
         scene_folder.write(settings)
         return settings.out
     return config.data_dir
+
+
+def _squares(config: Config, classes: ClassTable, folder: Path, workers: Workers, matched: Sequence[Pair]) -> Squares:
+    """The squares of the pairs that can be read; doubtful pixels of --pseudo are VOID."""
+    cache = None if _caches_in_memory(config, len(matched), workers) else folder
+    squares = sharding.read(workers, matched, config.image_size, classes, cache, config.max_pixels)
+    if config.pseudo:
+        pseudo.forget_doubtful(squares, config.pseudo, config.pseudo_confidence)
+    return squares
 
 
 def _caches_in_memory(config: Config, count: int, workers: Workers) -> bool:

@@ -20,7 +20,7 @@ from eggseg.errors import InputError, printable
 from eggseg.files import parsing, read_json
 from eggseg.training import building
 from eggseg.training.callbacks import CHECKPOINT
-from eggseg.training.config import CONFIG, METRICS, Config, decisive
+from eggseg.training.config import CONFIG, METRICS, Config, asked, decisive
 
 
 def opened(config: Config) -> Path:
@@ -67,13 +67,20 @@ def record(
     }
 
 
+def planned(folder: Path, config: Config) -> dict[str, Any]:
+    """The settings that the time budget of the resumed run has set; none where no run is resumed, or none were."""
+    before = _resumed(folder, config)
+    with parsing(folder / CONFIG):
+        return {name: before["settings"][name] for name in before.get("asked", ())}
+
+
 def check_settings(folder: Path, config: Config, classes: ClassTable, workers: int) -> None:
     """`InputError` where a resumed run has other settings or another precision than before."""
     before = _resumed(folder, config)
     if not before:
         return
     with parsing(folder / CONFIG):
-        old_classes, old, old_precision = before["classes"], decisive(before["settings"]), before["precision"]
+        old_classes, old, old_precision = before["classes"], decisive(asked(before)), before["precision"]
     if old_classes != classes.to_json():
         raise InputError(f"{folder} was trained with other classes: use another --output_dir")
     if before.get("workers", 1) != workers:

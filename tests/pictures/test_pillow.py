@@ -16,7 +16,7 @@ import eggseg
 from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.data.masks import read as read_mask
 from eggseg.errors import InputError
-from eggseg.pictures import pillow
+from eggseg.pictures import limits, pillow
 from eggseg.pictures.pillow import PictureError, listed, png
 
 
@@ -273,3 +273,7 @@ def test_pixels_come_back_from_png(shape):
     with Image.open(io.BytesIO(png(pixels))) as picture:
         assert picture.format == "PNG"
         np.testing.assert_array_equal(np.asarray(picture), pixels)
+
+
+def test_the_largest_limit_is_that_of_pillow():
+    assert limits.MOST_PIXELS == 2 * Image.MAX_IMAGE_PIXELS

@@ -229,7 +229,7 @@ def test_a_search_varies_what_it_says(capsys: pytest.CaptureFixture[str]) -> Non
         (["--instance_count", "0"], "ResourceConfig.InstanceCount is 0, expected at least 1"),
         (["--tags", "team"], "--tags team: expected KEY=VALUE"),
         (["--tags", *(f"a{i}=b" for i in range(51))], "Tags has 51 entries, expected at most 50"),
-        (["--", "--epochs", "0"], "--epochs is 0, expected at least 1"),
+        (["--", "--epochs", "-1"], "--epochs is -1, expected at least 1"),
         (["--", "--data_dir", "here"], "--data_dir here means nothing in a job: leave it out"),
         (["--", "--folds", "5"], "--folds 5 means nothing in a job"),
     ],

@@ -157,7 +157,10 @@ def test_the_environment_of_sagemaker_gives_the_defaults(monkeypatch):
         ("dropout", -0.1),
         ("val_fraction", 0.0),
         ("val_fraction", 0.51),
-        ("epochs", 0),
+        ("epochs", -1),
+        ("minutes", 0.0),
+        ("minutes", float("nan")),
+        ("minutes", 10_001.0),
         ("batch_size", 0),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
@@ -207,6 +210,14 @@ def test_a_profile_stands_for_settings_that_others_overrule(file, monkeypatch):
     assert (config.profile, config.epochs, config.image_size, config.seed) == ("quick", 3, 128, 5)
     assert Config.from_args(["--config", file({"profile": "quick"})]).epochs == 3
     assert Config.from_args(["--profile=default"]) == Config()
+
+
+@pytest.mark.parametrize("minutes", [["--minutes", "60"], ["--minutes=60.0"]])
+def test_minutes_take_the_place_of_the_epochs_of_a_profile(minutes):
+    assert Config.from_args(["--profile", "best"]).epochs == 120
+    config = Config.from_args(["--profile", "best", *minutes])
+    assert (config.minutes, config.epochs, config.image_size) == (60, 0, 512)
+    assert Config.from_args(["--profile", "best", *minutes, "--epochs", "9"]).epochs == 9
 
 
 @pytest.mark.parametrize("name", PROFILES)

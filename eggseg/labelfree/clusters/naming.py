@@ -20,6 +20,7 @@ from eggseg.labelfree.clusters import matching
 from eggseg.labelfree.clusters.centers import Clusters
 from eggseg.labelfree.clusters.settings import Settings
 from eggseg.pictures import pillow
+from eggseg.pictures.limits import MOST_PIXELS
 from eggseg.training.callbacks import AVERAGED
 from eggseg.training.config import CONFIG
 
@@ -147,7 +148,7 @@ def _images(folder: Path) -> Path:
 
 def _read(path: Path) -> np.ndarray:
     """The clusters of a photo, (h, w) uint8."""
-    with pillow.opened(path, pillow.MOST_PIXELS) as picture:
+    with pillow.opened(path, MOST_PIXELS) as picture:
         return np.array(picture)
 
 

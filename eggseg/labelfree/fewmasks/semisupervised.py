@@ -56,6 +56,7 @@ class SemiSupervised:
         self.squares: list[Callable[[], np.ndarray]] = []
         """For each photo without a mask, a function that gives its square (size, size, 4) uint8, as `Squares` does; the
         last channel is VOID in the padding, else 0."""
+        self.size = settings.image_size
         self.variables: Sequence[keras.Variable] = ()
 
     def prepare(self, squares: Squares, others: Sequence[int]) -> None:
@@ -70,6 +71,7 @@ class SemiSupervised:
             square[..., 3:] = _padding(height, width, squares.size)
             return square
 
+        self.size = squares.size
         self.squares = [functools.partial(hidden, index) for index in others]
         for path in track(self.unlabelled, "reading photos without masks"):
             image, _ = labelled.read_photo(path, self.settings.max_pixels)
@@ -102,8 +104,7 @@ class SemiSupervised:
 
     def batches(self, labelled: tf.data.Dataset, options: Mapping[str, Any]) -> tf.data.Dataset:
         two_views = self.settings.method == "fixmatch"
-        size = self.settings.image_size
-        return tf.data.Dataset.zip(labelled, views.batches(self.squares, size, two_views=two_views, **options))
+        return tf.data.Dataset.zip(labelled, views.batches(self.squares, self.size, two_views=two_views, **options))
 
 
 def _built(model: keras.Model) -> keras.Model:

@@ -1,0 +1,123 @@
+"""`model.fit` of a run: the recorder with a new model, and training from its checkpoint to the last epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from eggseg import cli
+from eggseg.data import loader
+from eggseg.data.classes import ClassTable
+from eggseg.devices import hardware
+from eggseg.devices.distribution import Workers
+from eggseg.kitchen import endless
+from eggseg.training import building
+from eggseg.training.callbacks import CHECKPOINT, AveragedWeights, Pictures, RunRecorder
+from eggseg.training.config import Config
+from eggseg.training.run_data import RunData
+from eggseg.training.sharding import Share
+from eggseg.training.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a run trains: settings, data, this worker's share of them, and the task."""
+
+    config: Config
+    classes: ClassTable
+    data: RunData
+    labelled: tuple[int, ...]
+    """Indices of the training photos whose masks may be used."""
+    share: Share
+    workers: Workers
+    task: Task
+
+    def prepare(self) -> None:
+        """Let the task read its further data."""
+        self.task.prepare(self.data.squares, sorted(set(self.data.split.train) - set(self.labelled)))
+
+
+def new_recorder(setup: Setup) -> RunRecorder:
+    """The recorder of a run, with a new model."""
+    config, workers, task = setup.config, setup.workers, setup.task
+    keras.utils.set_random_seed(config.seed)
+    # A resumed run must end like an uninterrupted one; determinism costs next to nothing on a processor.
+    tf.config.experimental.enable_op_determinism()
+    # A model loaded earlier in this process, for an earlier fold, may have turned the rewrite on.
+    hardware.rewrite_to_bfloat16(False)
+    with workers.strategy.scope():
+        model = task.model(config, setup.classes, setup.share.steps)
+        if config.init:
+            building.load(model, config.init)
+        workers.agree({"first weights": hashlib.sha256(b"".join(w.numpy().tobytes() for w in model.weights)).digest()})
+        averaged = AveragedWeights(model, config.ema_decay)
+        recorder = RunRecorder(config.run_dir, averaged, config.keep, config.patience, task.variables)
+        recorder.set_model(model)
+    return recorder
+
+
+def fit(setup: Setup, recorder: RunRecorder, callbacks: Sequence[keras.callbacks.Callback] = ()) -> None:
+    """Train from the checkpoint, or from the start, to the last epoch or until patience is exhausted."""
+    config, share, workers = setup.config, setup.share, setup.workers
+    workers.share(recorder.folder / CHECKPOINT)
+    done = recorder.restore()
+    if done:
+        print(f"resuming after epoch {done}")
+    if done == config.epochs or recorder.is_exhausted:
+        return
+    train = _train_batches(setup, first_epoch=done)
+    val = loader.plain_batches(
+        setup.data.squares,
+        share.val,
+        batch_size=share.batch_size,
+        steps=share.val_steps * share.replicas,
+        weight=share.val_weight,
+    )
+    logs = recorder.folder / "tensorboard"
+    with workers.strategy.scope(), cli.drawing():
+        recorder.model.fit(
+            workers.batches(train),
+            validation_data=workers.batches(val.repeat()),
+            initial_epoch=done,
+            epochs=config.epochs,
+            steps_per_epoch=share.steps,
+            validation_steps=share.val_steps,
+            shuffle=False,
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                Pictures(_first_photos(val), setup.classes, logs / "pictures"),
+                recorder.averaged,
+                recorder,
+                keras.callbacks.TensorBoard(logs, write_graph=False),
+                *callbacks,
+            ],
+        )
+
+
+def _train_batches(setup: Setup, first_epoch: int) -> tf.data.Dataset:
+    """This worker's training batches: made-up scenes, or what the task makes of its labelled photos."""
+    config, share, workers = setup.config, setup.share, setup.workers
+    options: dict[str, Any] = {
+        "batch_size": share.batch_size,
+        "steps": share.steps * share.replicas,
+        "seed": config.seed,
+        "strength": config.augment,
+        "first_epoch": first_epoch,
+    }
+    if config.scenes:
+        return endless.train_batches(config.image_size, **options, worker=workers.index, workers=workers.count)
+    own = sorted(set(setup.labelled).intersection(share.train))
+    return setup.task.batches(loader.train_batches(setup.data.squares, own, **options), options)
+
+
+def _first_photos(val: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Images and truth of the first photos of a validation data set, at most 4, without blank padding photos."""
+    images, truth, weights = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
+    return images[weights > 0], truth[weights > 0]
