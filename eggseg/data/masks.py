@@ -96,6 +96,8 @@ def _readings(picture: Image.Image, data: bytes, classes: ClassTable) -> Iterato
         # Writers store white as 65535 or as 65280; a multiple of neither 257 nor 256 equals no 8-bit value.
         shown = np.where(stored % 257 == 0, stored // 257, np.where(stored % 256 == 0, stored // 256, WIDE + stored))
         yield from (shown, np.where(stored < COLOR, stored, WIDE + stored))
+    elif picture.mode == "L" and not picture.has_transparency_data:
+        yield np.asarray(picture)
     else:
         yield _grey(rgb(picture), classes.reach)
         if picture.mode in ("1", "P"):
@@ -119,7 +121,7 @@ def _grey(pixels: np.ndarray, reach: int) -> np.ndarray:
     """(h, w, 3) uint8 to codes of grey values; a pixel whose channels differ by more than `reach` is a colour."""
     red, green, blue = np.moveaxis(pixels, -1, 0)
     if np.array_equal(red, green) and np.array_equal(red, blue):
-        return red
+        return np.ascontiguousarray(red)  # what follows is faster than on every third byte
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return np.where(spread > reach, COLOR + code_of_color(pixels), red)
 
@@ -140,6 +142,8 @@ def _classified(codes: np.ndarray, classes: ClassTable) -> tuple[np.ndarray, Lab
         _named(values[~known], counts[~known], classes),
         _named(values[common], counts[common], classes),
     )
+    if codes.dtype == np.uint8 and not classes.is_colored:
+        return cv2.LUT(codes, classes.id_of_code), labels  # three times as fast as an index for each pixel
     if is_code.all():
         return classes.snap(codes), labels
     return np.where(codes < len(classes.id_of_code), classes.id_of_code.take(codes, mode="clip"), VOID), labels

@@ -217,7 +217,7 @@ def rgb(picture: Image.Image) -> np.ndarray:
     if picture.has_transparency_data:
         rgba = np.asarray(picture.convert("RGBA"), np.int32)
         return ((rgba[..., :3] * rgba[..., 3:] + 127) // 255).astype(np.uint8)
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _bare(stream: BinaryIO) -> BinaryIO:
