@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from eggseg.data import labelled
 from eggseg.training import fit, run_data
 from eggseg.training.config import Config
 from eggseg.training.fit import Setup
@@ -25,7 +26,11 @@ SQUARES = (384, 320, 256, 224, 192, 160, 128)
 MARGIN = 0.97
 """Share of the budget that is planned: a run that has begun does not change its number of epochs."""
 
-MEASURED_STEPS = 8
+MEASURED_STEPS, MEASURED_PHOTOS = 8, 8
+
+EXPORTS, SCORES = 1.5, 6.0
+"""Export and loading take 0.8 to 1.5 times as long as building and tracing the network for training; scoring a photo
+takes 5 to 6 times as long as reading it and its mask."""
 
 clock = time.perf_counter
 
@@ -38,6 +43,8 @@ class Pace:
     """A training step, with its share of the data pipeline and of the averaging."""
     rest: float
     """What an epoch takes beside its steps: validation, checkpoint and logs."""
+    start: float
+    """Building and tracing the network."""
 
     def epoch(self, steps: int) -> float:
         return steps * self.step + self.rest
@@ -51,7 +58,7 @@ def plan(setup: Setup, folder: Path, begun: float) -> Setup:
     config, workers = setup.config, setup.workers
     while True:
         pace = measure(setup)
-        left = 60 * config.minutes * MARGIN - (clock() - begun) - after(setup)
+        left = 60 * config.minutes * MARGIN - (clock() - begun) - after(setup, pace)
         fitting = workers.told_by(0, left / pace.epoch(setup.share.steps))
         size = square(setup.config.image_size, fitting)
         if size == setup.config.image_size:
@@ -91,32 +98,37 @@ def square(size: int, epochs: float) -> int:
 def measure(setup: Setup) -> Pace:
     """Train a model, which is then thrown away, for two short epochs like those of the run, and time the second."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        config = dataclasses.replace(
-            setup.config, output_dir=Path(folder), folds=0, fold="all", epochs=1, resume=False, patience=0
-        )
-        share = dataclasses.replace(setup.share, steps=2)
-        # A run of one step in all: nothing is left for later, such as the photos without masks of some tasks.
-        recorder = fit.new_recorder(
-            dataclasses.replace(setup, config=config, share=dataclasses.replace(share, steps=1))
-        )
-        fit.fit(dataclasses.replace(setup, config=config, share=share), recorder)
-        stopwatch = Stopwatch()
-        config = dataclasses.replace(config, epochs=2)
-        share = dataclasses.replace(share, steps=MEASURED_STEPS)
-        fit.fit(dataclasses.replace(setup, config=config, share=share), recorder, [stopwatch])
+        alone: dict[str, Any] = {"output_dir": Path(folder), "folds": 0, "fold": "all", "resume": False, "patience": 0}
+
+        def short(steps: int, epochs: int) -> Setup:
+            config = dataclasses.replace(setup.config, epochs=epochs, **alone)
+            return dataclasses.replace(setup, config=config, share=dataclasses.replace(setup.share, steps=steps))
+
+        begun = clock()
+        # Planned for one step in all, so that nothing begins later, such as the loss on photos without masks.
+        recorder = fit.new_recorder(short(steps=1, epochs=1))
+        fit.fit(short(steps=2, epochs=1), recorder)
+        stopwatch = Stopwatch(clock() - begun)
+        fit.fit(short(steps=MEASURED_STEPS, epochs=2), recorder, [stopwatch])
     return stopwatch.pace()
 
 
-def after(setup: Setup) -> float:
+def after(setup: Setup, pace: Pace) -> float:
     """Estimated seconds of export and measurement."""
-    return 30.0 + 0.5 * len(setup.data.split.val)
+    val = setup.data.split.val
+    some = val[:: -(-len(val) // MEASURED_PHOTOS)]
+    begun = clock()
+    for i in some:
+        labelled.read(setup.data.squares.pairs[i], setup.classes, setup.config.max_pixels)
+    return EXPORTS * pace.start + SCORES * len(val) * (clock() - begun) / len(some)
 
 
 class Stopwatch(keras.callbacks.Callback):
     """Times the steps of one epoch, and what it takes beside them."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: float) -> None:
         super().__init__()
+        self.start = start
         self.begun = 0.0
         self.ended = 0.0
         self.steps: list[float] = []
@@ -135,4 +147,4 @@ class Stopwatch(keras.callbacks.Callback):
         # The first steps take batches that were made before.
         few = len(self.steps) // 4
         step = (self.steps[-1] - self.steps[few]) / (len(self.steps) - 1 - few)
-        return Pace(step, self.ended - self.steps[-1])
+        return Pace(step, self.ended - self.steps[-1], self.start)
