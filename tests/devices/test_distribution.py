@@ -26,7 +26,7 @@ from eggseg.data.squares import Squares
 from eggseg.devices import distribution, hardware
 from eggseg.errors import InputError
 from eggseg.kitchen import endless
-from eggseg.training import building, sharding
+from eggseg.training import budget, building, sharding
 from eggseg.training.callbacks import CHECKPOINT
 from eggseg.training.config import Config
 
@@ -207,6 +207,15 @@ def test_two_workers_learn_what_one_does(even: list[str], uninterrupted: Path, t
 def test_all_workers_hold_the_same_variables(uninterrupted: Path) -> None:
     first, second = variables(uninterrupted, 0), variables(uninterrupted, 1)
     assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
+@pytest.mark.full
+def test_workers_measure_together_and_follow_one_plan(even: list[str], tmp_path: Path) -> None:
+    """The budget is too short for any run: they train the fewest epochs of a plan."""
+    first, second = Processes(tmp_path / "run", 2, [*even, "--minutes", "0.01"]).finish()
+    assert len(rows(tmp_path / "run")) == budget.FEWEST
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name], err_msg=name)
 

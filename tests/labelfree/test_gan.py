@@ -22,6 +22,8 @@ from eggseg.labelfree.fewmasks.adversarial import Adversarial, Judge
 from eggseg.labelfree.fewmasks.fixmatch import FixMatch
 from eggseg.labelfree.fewmasks.model import share
 from eggseg.labelfree.fewmasks.settings import Settings
+from eggseg.training import budget
+from eggseg.training.budget import Pace
 from eggseg.training.objective import KnownPixelCrossentropy
 
 METHODS = ("gan", "fixmatch")
@@ -65,6 +67,19 @@ def test_masks_of_photos_without_are_written_and_can_be_learned_from(data_dir, u
         f"pseudo:photo_{i}.{'png' if i % 2 else 'jpg'}" for i in range(6)
     ]
     assert not [name for name in split["val"] if name.startswith("pseudo:")]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_smaller_square_of_the_budget_is_that_of_all_photos(data_dir, unlabeled, tmp_path, method, monkeypatch):
+    monkeypatch.setattr(budget, "SQUARES", (49, 33))
+    monkeypatch.setattr(budget, "MOST", 1)
+    monkeypatch.setattr(budget, "measure", lambda setup: Pace(100.0 if setup.config.image_size > 33 else 0.01, 0, 0))
+    args = ["--unlabeled_dir", str(unlabeled), "--epochs", "0", "--minutes", "5"]
+    assert gan.main(command(data_dir, tmp_path / "run", method, *args)) == 0
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert record["settings"]["image_size"] == 33
+    assert record["asked"] == {"epochs": 0, "image_size": 49}
+    assert len(list((tmp_path / "run" / "pseudo" / "masks").iterdir())) == 6
 
 
 @pytest.mark.full
