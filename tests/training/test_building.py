@@ -65,7 +65,8 @@ def test_a_pretrained_encoder_learns_slowly_and_in_part(monkeypatch):
 
 def test_a_pretrained_encoder_does_not_decay_while_it_stands_still(monkeypatch):
     monkeypatch.setattr(encoders, "load", lambda *args: None)
-    config = Config(encoder="efficientnet_lite0", image_size=64, base_filters=2, weight_decay=0.5, precision="float32")
+    settings = {"encoder": "efficientnet_lite0", "image_size": 64, "base_filters": 2, "epochs": 40}
+    config = Config(**settings, weight_decay=0.5, precision="float32")
     model = building.compiled(config, EGGS_AND_PANS, 10)
     variables = model.trainable_variables
     before = [np.array(v) for v in variables]
