@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from eggseg.api import Run, audit, evaluate, load, predict, train
 
 COMMANDS = ("audit", "evaluate", "predict", "train")
-"""Functions of `eggseg.api` whose names are also modules, those of the commands."""
+"""Names that are both a function of `eggseg.api` and a module of eggseg, which runs the command of that name."""
 
 
 class _Command(types.ModuleType):
-    """The module of a command, which one can call like the function of its name in `eggseg.api`."""
+    """The module of a command; calling the module calls the function of the same name in `eggseg.api`."""
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         from eggseg import api
@@ -34,10 +34,10 @@ class _Command(types.ModuleType):
 
 
 def callable_command(name: str) -> None:
-    """Make the command's module of this name callable.
+    """Make the imported module `name` of a command callable.
 
-    `python -m eggseg.train` needs a module `eggseg.train`, and the Python API a function `eggseg.train`: whichever is
-    imported first, both are there.
+    `python -m eggseg.train` needs a module `eggseg.train`, and the Python API needs a function `eggseg.train`. A
+    callable module serves as both.
     """
     sys.modules[name].__class__ = _Command
 
@@ -47,7 +47,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # TensorFlow takes seconds to import: it is imported when a function needs it.
+    # Import late, so that `import eggseg` is quick.
     if name in COMMANDS:
         return importlib.import_module(f"eggseg.{name}")
     if name in __all__:

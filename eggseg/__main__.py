@@ -1,4 +1,4 @@
-"""Entry point of `eggseg COMMAND`; `python -m` with the command's module does the same."""
+"""Entry point of `eggseg COMMAND`; `python -m MODULE`, with the command's module, runs the same command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _answer(args: Sequence[str]) -> int:
-    """Answer `--version`, `--help` and unknown commands; the exit code."""
+    """Print the versions or the help and return exit code 0; `InputError` for an unknown command or option."""
     if args and args[0] == "--version":
         print("\n".join(_versions()))
     elif not args or args[0] in ("-h", "--help"):

@@ -1,7 +1,8 @@
-"""`train`, `evaluate`, `predict` and `audit` as functions, and `load`: `import eggseg; eggseg.train(...)`.
+"""The commands `train`, `evaluate`, `predict` and `audit` as functions, and `load`, which loads a trained model.
 
-A function takes the settings of its command as keyword arguments, under the names of the flags, and prints what the
-command prints. An error that the user can fix is `eggseg.errors.InputError`, or `OSError` where the system says so.
+After `import eggseg`, they are `eggseg.train` and so on. The function of a command takes the settings as keyword
+arguments, with the names of the flags, and prints what the command prints. An error that the user can fix is
+`eggseg.errors.InputError`, or `OSError` from the operating system. A setting of an unknown name is a `TypeError`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Settings = TypeVar("Settings")
 
 
 def _guarded(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Run a function like a command: see `cli.guarded`."""
+    """Decorate a function so that it runs inside `cli.guarded`, like a command."""
 
     @functools.wraps(function)
     def inside(*args: Arguments.args, **settings: Arguments.kwargs) -> Result:
@@ -42,7 +43,7 @@ def _guarded(function: Callable[Arguments, Result]) -> Callable[Arguments, Resul
 
 
 class Run:
-    """A finished training run. It stands for its folder wherever a path is expected.
+    """A finished training run; a function that takes the path of a run folder also takes a `Run`.
 
     Examples:
         >>> run = eggseg.Run("runs/eggs")
@@ -52,7 +53,7 @@ class Run:
 
     def __init__(self, folder: PathLike) -> None:
         self.folder = Path(folder)
-        """The run folder: `output_dir` of `train`, or a fold's folder in it."""
+        """The run folder: `output_dir` of `train` or, with `folds`, the folder of one run in `output_dir`."""
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -62,17 +63,20 @@ class Run:
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
-        """The content of config.json: settings, split and class table."""
+        """The content of config.json, such as settings, split and class table; `InputError` if it cannot be read."""
         return read_json(self.folder / CONFIG)
 
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
-        """The content of metrics.json, with `miou`: metrics of the validation photos at their original size."""
+        """The content of metrics.json, such as `miou`; `InputError` if it cannot be read.
+
+        The metrics are measured on the validation photos at their original size.
+        """
         return read_json(self.folder / METRICS)
 
     @functools.cached_property
     def history(self) -> list[dict[str, float]]:
-        """The content of history.csv: loss and metrics of each epoch."""
+        """The rows of history.csv: loss and metrics of each epoch; `OSError` if the file cannot be read."""
         rows = csv.DictReader((self.folder / HISTORY).read_text().splitlines())
         return [{name: float(value) for name, value in row.items()} for row in rows]
 
@@ -88,7 +92,12 @@ def load(
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     max_pixels: int | None = None,
 ) -> Segmenter:
-    """Load the trained model of a run folder; call it with frames.
+    """Load the trained model of a run folder, to call it with frames; `InputError` if the model cannot be loaded.
+
+    A frame is (h, w, 3) uint8 RGB. A call returns class ids, (h, w) uint8, and probabilities, (h, w, classes) float32.
+    `precision` "auto" is bfloat16 if there is no GPU and the processor supports bfloat16, else float32. The precision
+    of the last loaded model also holds for earlier models of the process that have not run yet. With `max_pixels`
+    above the model's limit, the model's method `decode` accepts photos of up to `max_pixels` pixels.
 
     Examples:
         >>> segment = eggseg.load("runs/eggs")
@@ -105,8 +114,8 @@ def load(
 def train(data_dir: PathLike | None, output_dir: PathLike, **settings: Any) -> Run:
     """Train a model on DATA_DIR/images and DATA_DIR/masks; `eggseg train --help` lists the settings.
 
-    `data_dir` is None with `scenes` or `tfds`. Training seeds the random numbers of Python, NumPy and TensorFlow, and
-    may turn on TensorFlow's op determinism; both stay so in the process.
+    `data_dir` may be None if the setting `scenes` or `tfds` is given. Training seeds the random number generators of
+    Python, NumPy and TensorFlow, and turns on TensorFlow's op determinism, which then stays on in the process.
 
     Examples:
         >>> run = eggseg.train("photos", "runs/eggs", encoder="plain", image_size=64, epochs=2, split="random")
@@ -132,7 +141,8 @@ def train(data_dir: PathLike | None, output_dir: PathLike, **settings: Any) -> R
 def evaluate(model: PathLike, data_dir: PathLike, **settings: Any) -> dict[str, Any]:
     """Measure a model on labelled photos; `eggseg evaluate --help` lists the settings.
 
-    Returns the content of metrics.json, with `miou`; a metric is None if no photo has the class.
+    Returns the content of metrics.json, such as `miou`. A metric of a class is None if it is undefined, for example IoU
+    if neither masks nor predictions have the class.
 
     Examples:
         >>> metrics = eggseg.evaluate("runs/eggs", "photos", output_dir="measured")
@@ -152,9 +162,9 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Write the masks of photos to OUTPUT_DIR/masks; `eggseg predict --help` lists the settings.
 
-    `photos` are files, folders or patterns. `model` may be None: the model that comes with eggseg. Returns the rows of
-    summary.csv, one for each photo with a mask in OUTPUT_DIR. A photo that cannot be read is named on stderr and has no
-    row.
+    `photos` are files, folders or patterns. If `model` is None, the model that comes with eggseg predicts. Returns the
+    rows of summary.csv in the order in which the photos were finished, one row for each photo with a mask in
+    OUTPUT_DIR, also from earlier calls. A photo that cannot be read is named on stderr and has no row.
 
     Examples:
         >>> rows = eggseg.predict("runs/eggs", "photos/images", "predicted")
@@ -176,9 +186,9 @@ def predict(
 
 @_guarded
 def audit(data_dir: PathLike, **settings: Any) -> dict[str, Any]:
-    """Find what is wrong with a folder of photos and masks; `eggseg audit --help` lists the settings.
+    """Find faults in DATA_DIR/images and DATA_DIR/masks; `eggseg audit --help` lists the settings.
 
-    Returns the content of audit.json, with `findings`.
+    Returns the content of audit.json, such as `findings`. A finding with a true `spoils` would spoil training.
 
     Examples:
         >>> report = eggseg.audit("photos", output_dir="report")
@@ -193,7 +203,10 @@ def audit(data_dir: PathLike, **settings: Any) -> dict[str, Any]:
 
 
 def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """Build a command's settings dataclass. Paths may be text; other values must have the types of the fields."""
+    """Build a command's settings dataclass; `InputError` if a value does not have the type of its field.
+
+    A path may also be text.
+    """
     hints = typing.get_type_hints(kind)
     converted = {}
     for name, value in values.items():
@@ -203,7 +216,7 @@ def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
         if hint is not None and not _fits(value, hint):
             raise InputError(f"--{name} is {value!r}, expected {_shown(hint)}")
         converted[name] = value
-    return kind(**converted)  # an unknown name is a TypeError
+    return kind(**converted)  # raises TypeError for an unknown name
 
 
 def _fits(value: Any, hint: Any) -> bool:

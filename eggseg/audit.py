@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> int:
-    """Check everything; return 0, or 1 if a finding spoils training."""
+    """Check the data set and write the reports; return 0, or 1 if a finding spoils training."""
     # Imported late, so that --help does not wait for TensorFlow.
     from eggseg.auditing import inspection, page, similar
 
@@ -119,11 +119,11 @@ def _validation(photos: Sequence[Photo], settings: Settings) -> tuple[int, ...]:
     try:
         return split(photos, settings.split, settings.val_fraction, settings.split_seed).val
     except InputError:
-        return ()  # training reports this error
+        return ()  # no split has every class on both sides: `train` reports this error
 
 
 def _contents(looks: Sequence[Look]) -> dict[str, dict[str, int]]:
-    """Counts of photos and masks by format, size and EXIF orientation, the most common first."""
+    """Counts of photos by format, size and EXIF orientation, and of masks by format, the most common first."""
 
     def count(values: Iterable[str]) -> dict[str, int]:
         return dict(collections.Counter(values).most_common())
@@ -137,7 +137,10 @@ def _contents(looks: Sequence[Look]) -> dict[str, dict[str, int]]:
 
 
 def _sessions(looks: Sequence[Look], photos: Sequence[Photo], classes: ClassTable) -> dict[str, dict[str, Any]]:
-    """For each camera session: its photos, the photos that show each class, and each class's share of the pixels."""
+    """For each camera session, the number of photos, the photos with each class, and each class's share of the pixels.
+
+    The share leaves out the pixels that match no class.
+    """
     members = collections.defaultdict(list)
     for look, session in zip(looks, sessions(photos), strict=True):
         members[session].append(look.labels.class_pixels)

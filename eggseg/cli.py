@@ -1,4 +1,4 @@
-"""Shared by all commands: settings from the command line, safe terminal output, one-line errors, exit codes."""
+"""Shared by all commands: settings from the command line, safe terminal output, error messages, exit codes."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ COMMANDS = {
     "sam": "segment photos with Segment Anything and cluster the segments, without labels",
     "semisupervised": "train a model on photos, only a few of which have masks",
 }
-"""One line on each `eggseg NAME`; `python -m` with the module of a command runs it too."""
+"""The commands `eggseg NAME`, each with its description in the help."""
 
 LABELFREE = {"kmeans": "kmeans", "sam": "sam", "semisupervised": "gan"}
-"""Commands whose modules lie in `eggseg.labelfree`, and the names of the modules."""
+"""Commands whose modules lie in `eggseg.labelfree`, and the names of these modules in the package."""
 
 Settings = TypeVar("Settings")
 
 
 def module(command: str) -> str:
-    """The module whose `main` runs a command."""
+    """The name of the module whose `main` runs a command."""
     return f"eggseg.labelfree.{LABELFREE[command]}" if command in LABELFREE else f"eggseg.{command}"
 
 
@@ -67,9 +67,10 @@ def parse(
     """Parse the command line of a module or script, `prog`, into a settings dataclass, whose docstrings are the help.
 
     Flags may be written with `_` or `-`; a boolean flag stands alone or takes `True` or `False`. With `with_config`,
-    `--config FILE` reads settings from JSON; a key that is in `settings.renamed` is read as the setting it maps to.
-    With `preset`, `--profile NAME` sets `preset(NAME, names of the other settings given)`. Flags override the file, and
-    the file overrides the profile.
+    `--config FILE` reads settings from JSON; `settings.renamed` maps former names of settings, which the file may
+    contain, to present names. With `preset`, `--profile NAME` applies the settings that `preset(NAME, given)` returns;
+    `given` has the names of the settings from flags and file. Flags override the file, and the file overrides the
+    profile. `InputError` if the file cannot be used; `SystemExit` for invalid flags.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     description = settings.__doc__ or ""
@@ -97,9 +98,10 @@ def parse(
 
 
 def run(main: Callable[[], int]) -> int:
-    """Run a command; an error that the user can fix is one line on stderr and exit code 2.
+    """Run a command and return its exit code; an error that the user can fix is printed on stderr, with exit code 2.
 
-    Control characters are escaped in everything the command prints, error messages of libraries included.
+    Ctrl-C gives exit code 130, and a closed pipe 141. Control characters are escaped in everything that Python code
+    prints, also in the error messages of libraries.
     """
     with guarded():
         try:
@@ -109,7 +111,7 @@ def run(main: Callable[[], int]) -> int:
                 sys.stdout.flush()
         except _ReaderGone:
             for stream in (sys.stdout, sys.stderr):
-                # Python flushes the buffers at exit, which would fail again.
+                # Python flushes the buffers at exit, which would fail again in the closed pipe.
                 with contextlib.suppress(OSError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             return 141
@@ -136,7 +138,7 @@ def _one_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """What a command runs in: control characters are escaped, and libraries print nothing that users cannot use."""
+    """Escape control characters in the output of the block, and suppress useless messages of TensorFlow and Pillow."""
     with startup.quiet(), _guarded_streams(), warnings.catch_warnings():
         # Pillow's warnings about damaged metadata name no file; if the file cannot be read, an error names it.
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -145,14 +147,17 @@ def guarded() -> Iterator[None]:
 
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
-    """Unguarded standard output and error, for a library that draws with control codes and prints no untrusted text."""
+    """Restore the original standard output and error in the block, so that a library can draw with control codes.
+
+    Only for a library that prints no untrusted text.
+    """
     out, err = (stream.beneath if isinstance(stream, _Guarded) else stream for stream in (sys.stdout, sys.stderr))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield
 
 
 class _ReaderGone(OSError):
-    """The reader of standard output or error has closed the pipe, as `head` does once it has its lines."""
+    """The reader of standard output or error has closed the pipe, as `head` does after the last line that it prints."""
 
 
 class _Guarded:
@@ -194,7 +199,7 @@ def _closed_pipe() -> Iterator[None]:
 
 
 class _Harmless(RenderHook):
-    """Lets rich write its own control codes, for tables and progress, and escapes those in the texts."""
+    """Lets rich write its own control codes, for tables and progress, but escapes control characters in texts."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         return [_HarmlessText(renderable) for renderable in renderables]
@@ -211,8 +216,8 @@ class _HarmlessText:
 
 @contextlib.contextmanager
 def _guarded_streams() -> Iterator[None]:
-    """Guard standard output and error, and rich's own console, which still detects a terminal."""
-    if isinstance(sys.stdout, _Guarded):  # one command runs another
+    """Escape control characters in standard output and error, and in rich's console, which can still use a terminal."""
+    if isinstance(sys.stdout, _Guarded):  # already guarded, because one command runs another
         yield
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -238,7 +243,7 @@ def _program(name: str) -> str:
 
 
 def _take_config(args: list[str], settings: type) -> list[str]:
-    """Replace `--config FILE` by the flags of the file, in front of all others."""
+    """Replace `--config FILE` by the file's settings as flags, which precede all other flags."""
     positions = [i for i, arg in enumerate(args) if arg == "--config" or arg.startswith("--config=")]
     if not positions:
         return args

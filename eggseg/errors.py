@@ -15,12 +15,12 @@ class InputError(Exception):
 
 
 def missing_extra(what: str, extra: str) -> InputError:
-    """The error for a package that pip installs only with `extra`; `what` needs it, such as "serving"."""
+    """The error for a missing package that pip installs only with `extra`; `what` names the feature that needs it."""
     return InputError(f"{what} takes an extra: pip install '.[{extra}]' in the folder of eggseg's source")
 
 
 def printable(name: str | Path) -> str:
-    """A file name, escaped so that it stays on one line: `\\x1b` for an escape character, and so on."""
+    """A file name on one line: line ends and the characters of `UNSEEN` are escaped, such as the bell as `\\x07`."""
     return harmless(str(name)).replace("\n", "\\n")
 
 

@@ -76,7 +76,7 @@ def run(settings: Settings) -> int:
         reported += _lost_photos(wanted - {pair.name for pair in matched}, settings)
     segmenter = saved_model.load(settings.model, settings.precision, settings.max_pixels)
     classes = _classes_of_masks(settings.classes, segmenter.classes) if settings.classes else segmenter.classes
-    segmenter = dataclasses.replace(segmenter, classes=classes)  # it reads the true masks by these values
+    segmenter = dataclasses.replace(segmenter, classes=classes)  # `scoring` reads masks with this table
     looks, faults = scoring.look_at_all(matched, classes, segmenter.max_pixels)
     _audit(reported + findings.of_faults(faults), looks, segmenter.classes, settings)
     if not any(sum(look.labels.class_pixels) for look in looks):
@@ -85,7 +85,7 @@ def run(settings: Settings) -> int:
     names = sessions([look.photo for look in looks])
     scores = scoring.score(segmenter, [look.pair for look in looks], names)
     metrics = scoring.report(scores, segmenter.classes)
-    # Everything is computed before anything replaces the files of an earlier call.
+    # Write only now: if a computation fails, the files of an earlier call stay unchanged.
     pictures = {"confusion.png": plots.png(plots.confusion(scores.counts.sum(0), segmenter.classes))}
     if worst := [scoring.row(scores, i) for i in scores.order()[: settings.worst]]:
         pictures["worst.png"] = plots.png(plots.comparison(worst, segmenter.classes, columns=2))
@@ -99,7 +99,7 @@ def run(settings: Settings) -> int:
 
 
 def _wanted(settings: Settings) -> set[str] | None:
-    """The names of the photos to measure; None for all."""
+    """The names of the photos to measure, None for all; `InputError` if --split selects no photos."""
     if settings.split == "all":
         return None
     from eggseg.data.pseudo import PREFIX
@@ -139,7 +139,7 @@ def _classes_of_masks(path: Path, models: ClassTable) -> ClassTable:
 def _audit(reported: list[Finding], looks: Sequence[Look], classes: ClassTable, settings: Settings) -> None:
     """Report the findings; `InputError` if one would make the metrics wrong and --audit is not warn."""
     reported += findings.of_labels({look.pair.name: look.labels for look in looks}, classes)
-    # If the only fault is an absent class, another class table would not help.
+    # Propose another class table only if the masks seem to use one: this would not help if a class is merely absent.
     reported = [finding for finding in reported if finding.misleads or finding.kind != findings.CLASS_TABLE]
     findings.settle(reported, [finding for finding in reported if finding.misleads], settings.audit)
 

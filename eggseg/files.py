@@ -21,21 +21,21 @@ from eggseg.errors import InputError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`: it replaces `path` if the block succeeds, and is deleted if the block fails.
+    """A temporary file next to `path`: it replaces `path` if the block succeeds, and is deleted if the block fails.
 
-    The temporary name keeps the suffixes of `path`, because writers choose their format by them.
+    The temporary name ends like that of `path`, because writers choose the format by the suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{secrets.token_hex(4)}-{path.name[-60:]}"
     try:
-        # Unlike `tempfile`, which makes private files: permissions follow the umask, as for any new file.
+        # Not with `tempfile`, whose files are private: here the permissions follow the umask, as for any new file.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        # The error of a full disk does not name the file by itself.
+        # The error of a full disk does not name the file.
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -56,7 +56,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def link(path: Path, target: Path) -> None:
-    """Make the file at `path` available at `target` too: as a hard link, or as a copy on another disk."""
+    """Make the file at `path` available at `target` too: as a hard link, or as a copy if hard links fail."""
     if target.exists() and target.samefile(path):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def read_json(path: Path) -> Any:
 
 @contextlib.contextmanager
 def parsing(path: Path) -> Iterator[None]:
-    """Wrap code that parses a file: any failure becomes an `InputError` that names the file."""
+    """Wrap code that parses a file: failures become an `InputError` with `path`, except `OSError` with a file name."""
     try:
         yield
     except Exception as error:  # parsers may raise anything for a damaged file
@@ -101,7 +101,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows to `path`, whole or not at all. All rows have the columns of the first.
+    """Write rows as CSV to `path`, whole or not at all. All rows have the columns of the first.
 
     A text that a spreadsheet could take for a formula gets a leading `'`, and so does a text that begins with `'`.
     Removing one leading `'` restores the text. Numbers stay numbers.
@@ -112,14 +112,17 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def cache() -> Path:
-    """The user's cache folder, for files that can be made again; without a home, one in the temporary folder."""
+    """The user's cache folder, for files that can be made again.
+
+    Without a writable home, this is a folder in the temporary folder; `InputError` if other users can write there.
+    """
     with contextlib.suppress(OSError, RuntimeError):
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eggseg"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     folder = Path(tempfile.gettempdir(), f"eggseg-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    # A model is code: never run one that another user may have put there.
+    # A cached model can contain code: never load one that another user may have put there.
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise InputError(f"{folder} can be written by others: set XDG_CACHE_HOME to a folder of your own")
@@ -127,7 +130,7 @@ def cache() -> Path:
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
-    """A line of CSV. A cell with a carriage return is quoted too, because readers take it for a line end."""
+    """A line of CSV. A cell with a carriage return is quoted, because readers take this character for a line end."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow([_no_formula(cell) for cell in cells])
     return text.getvalue().removesuffix("\r\n") + "\n"

@@ -1,4 +1,4 @@
-"""COCO's instances JSON: polygons, and run lengths, packed or not."""
+"""Read and write COCO instances JSON: polygons, and run lengths as a list of numbers or as packed text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ Row = dict[str, Any]
 
 
 def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
-    """Read the photos of a JSON file; they lie in `photos`, or beside the file."""
+    """For each image of a COCO file, yield a function that reads the image's annotations.
+
+    The photos lie in the folder `photos` or, if that is None, in the folder of the file. See `regions.Reader`.
+    """
     content = read_json(source)
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
         raise InputError(f"{source} is not a COCO file: expected images, annotations and categories")
@@ -70,7 +73,7 @@ def _annotated(
 
 
 def _regions(row: Row, labels: Mapping[str, str], extent: tuple[int, int]) -> Iterator[Region | str]:
-    """The region of an annotation, and the kinds of shapes without area."""
+    """Yield the region of an annotation, and a text for each shape without an area, such as "polygon of 2 points"."""
     category = identity(entry(row, "category_id"), "category_id")
     if category not in labels:
         raise ValueError(f"an annotation is of category {shown(category)}, which is not among the categories")
@@ -94,9 +97,11 @@ def _regions(row: Row, labels: Mapping[str, str], extent: tuple[int, int]) -> It
 
 
 def _unpacked(text: str) -> list[int]:
-    """Unpack run lengths: 5 bits per character, the lowest first; from the fourth on, differences to the last but one.
+    """Unpack the run lengths that COCO stores as text; `ValueError` if the text is damaged.
 
-    pycocotools would read past the end of a truncated text.
+    A number takes one or more characters of 5 bits each, the lowest bits first. The first three numbers are run
+    lengths. Each later number is the difference between a run length and the run length two places before. pycocotools
+    does not unpack the text here, because it would read past the end of a truncated text.
     """
     parts = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(parts & 32 == 0)
@@ -107,16 +112,17 @@ def _unpacked(text: str) -> list[int]:
         raise ValueError(f"packed run lengths hold a number of {lengths.max()} characters, expected at most 7")
     place = np.arange(parts.size) - np.repeat(ends - lengths + 1, lengths)
     counts = np.add.reduceat((parts & 31) << 5 * place, ends - lengths + 1)
-    counts -= np.where(parts[ends] & 16, 1 << 5 * lengths, 0)  # the highest bit is the sign
+    counts -= np.where(parts[ends] & 16, 1 << 5 * lengths, 0)  # the highest bit of the last character is the sign
     for first in (1, 2):
         counts[first::2] = np.cumsum(counts[first::2])
     return counts.tolist()
 
 
 def content(masks: Sequence[tuple[str, np.ndarray]], classes: ClassTable, *, as_polygons: bool) -> dict[str, Any]:
-    """COCO's JSON of photo names and class ids, (h, w) uint8: an annotation for each connected region.
+    """Convert masks to the content of a COCO file, with one annotation for each connected region of a class.
 
-    Run lengths are exact; polygons are the outlines of a region, without its holes.
+    A mask is a photo's name and class ids, (h, w) uint8. Background and VOID get no annotation. Run lengths are exact;
+    polygons are outer outlines, so the holes of a region are lost.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -145,8 +151,8 @@ def _annotation(region: np.ndarray, as_polygons: bool) -> dict[str, Any]:
 
 
 def _outlines(region: np.ndarray) -> Sequence[np.ndarray]:
-    """The outlines of a region along the outer edges of its pixels, each (n, 1, 2), with whole pixels inside."""
-    # At four times the size, contours run along the edges of the original pixels, not through their centres.
+    """The outer outlines of a region, (h, w) uint8 of 0 and 1: (n, 1, 2) float64 each, x and y in pixels."""
+    # OpenCV's contours run through pixel centres: at four times the size, 1/8 of an original pixel inside its edge.
     large = np.kron(np.pad(region, 1), np.ones((4, 4), np.uint8))
     outlines, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [(outline + 0.5) / 4 - 1 for outline in outlines]

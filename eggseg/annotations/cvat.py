@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: one XML file."""
+"""Read the format "CVAT for images 1.1": one XML file for all photos."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ from eggseg.errors import InputError, missing_extra
 
 
 def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
-    """Read the photos of an XML file; they lie in `photos`, or in a folder images beside the file, or beside it."""
+    """For each image of an XML file, yield a function that reads the image's annotations; see `regions.Reader`.
+
+    The photos lie in the folder `photos`. If that is None, they lie in the folder `images` next to the file or, if
+    there is no such folder, in the folder of the file.
+    """
     beside = source.parent / "images"
     folder = photos or (beside if beside.is_dir() else source.parent)
     root = _root(source)
@@ -38,7 +42,7 @@ def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callabl
 
 def _root(source: Path) -> Any:
     try:
-        # The standard library's parser expands entities without a limit.
+        # defusedxml refuses entities, with which a small file can expand to gigabytes of text.
         return importlib.import_module("defusedxml.ElementTree").parse(source).getroot()
     except ImportError:
         raise missing_extra("reading CVAT's XML", "convert") from None
@@ -51,13 +55,13 @@ def _annotated(source: Path, image: Any, folder: Path, max_pixels: int) -> Annot
         photo = below(folder, _text(image, "name"))
         extent = size(_text(image, "height"), _text(image, "width"), max_pixels)
         refuse_misfit(photo, extent, max_pixels)
-        # A tag is about the whole photo.
+        # A `tag` element describes the whole photo and has no shape.
         drawn = [_region(shape, extent, max_pixels) for shape in image if shape.tag != "tag"]
         return Annotated.of(photo.relative_to(folder).as_posix(), photo, extent, drawn)
 
 
 def _region(shape: Any, extent: tuple[int, int], max_pixels: int) -> Region | str:
-    """A shape, or its kind if it has no area."""
+    """The region of a shape; for a shape without an area, a text that describes the shape, such as "polyline"."""
     if shape.tag not in ("polygon", "box", "ellipse", "mask"):
         return shown(shape.tag).strip("'")
     label, level = _text(shape, "label"), whole(shape.attrib.get("z_order", "0"), "z_order")
@@ -77,7 +81,7 @@ def _round(shape: Any, extent: tuple[int, int]) -> Runs:
 
 
 def _mask(shape: Any, extent: tuple[int, int], max_pixels: int) -> Runs:
-    """The pixels of run lengths along the rows of a rectangle of the photo."""
+    """The pixels of a mask: its run lengths go along the rows of a rectangle; the first run is outside the region."""
     left, top = (whole(_text(shape, name), name) for name in ("left", "top"))
     part = size(_text(shape, "height"), _text(shape, "width"), max_pixels)
     runs = [whole(run, "rle") for run in _text(shape, "rle").split(",")]

@@ -1,6 +1,6 @@
 """Check values of untrusted annotation files before they are used.
 
-Every function raises `ValueError` for an invalid value; the message continues after the file's name.
+Each check raises `ValueError` for an invalid value. `naming` puts the file's name in front of the message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KINDS: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
 """Names of JSON's types in messages."""
 
 FAR = 1e12
-"""The largest coordinate, pixels. Beyond it, arithmetic would lose whole pixels."""
+"""Largest accepted absolute value of a number. A coordinate of this size is exact to about 0.0001 pixels."""
 
 
 @contextlib.contextmanager
@@ -39,12 +39,12 @@ def shown(value: Any) -> str:
 
 
 def field(row: Any, name: str, kind: type[Kind]) -> Kind:
-    """The value of this name and type in a JSON object."""
+    """The value of the key `name` in a JSON object, `row`; the value must have the type `kind`."""
     return of_kind(entry(row, name), name, kind)
 
 
 def entry(row: Any, name: str) -> Any:
-    """The value of this name in a JSON object."""
+    """The value of the key `name` in a JSON object, `row`."""
     if not isinstance(row, dict):
         raise ValueError(f"found {shown(row)}, expected an object with {name}")
     if name not in row:
@@ -59,7 +59,7 @@ def of_kind(value: Any, name: str, kind: type[Kind]) -> Kind:
 
 
 def number(value: Any, name: str) -> float:
-    """A finite number, from a number or a text (XML attributes are texts)."""
+    """Convert a number, or a text such as an XML attribute, to a float of at most `FAR` in absolute value."""
     try:
         # Python takes True and False for numbers; JSON does not.
         result = float("nan" if isinstance(value, bool) else value)
@@ -94,7 +94,7 @@ def size(height: Any, width: Any, max_pixels: int) -> tuple[int, int]:
 
 
 def outline(values: list[Any], name: str) -> np.ndarray:
-    """Convert coordinates x, y, x, y, ... to points, (n,) complex."""
+    """Convert coordinates x, y, x, y, ... to points x + iy, (n,) complex."""
     if len(values) % 2:
         raise ValueError(f"{name} has {len(values)} coordinates, expected an even number: x, y, x, y, ...")
     coordinates = np.array([number(value, name) for value in values])
@@ -102,7 +102,7 @@ def outline(values: list[Any], name: str) -> np.ndarray:
 
 
 def points(values: list[Any], name: str) -> np.ndarray:
-    """Convert points [[x, y], ...] to (n,) complex."""
+    """Convert points [[x, y], ...] to points x + iy, (n,) complex."""
     for value in values:
         if not isinstance(value, list) or len(value) != 2:
             raise ValueError(f"{name} has {shown(value)}, expected [x, y]")

@@ -1,4 +1,4 @@
-"""LabelMe, and X-AnyLabeling, which has more kinds of shapes: a JSON file for each photo."""
+"""Read annotations of LabelMe, or of X-AnyLabeling with its additional shapes: a JSON file for each photo."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ FEWEST_POINTS = {**dict.fromkeys(OUTLINES, 3), "rectangle": 2, "circle": 2, "mas
 
 
 def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
-    """For each JSON file below `source`, yield a function that reads its annotations.
+    """For each JSON file below `source`, yield a function that reads the annotations; see `regions.Reader`.
 
-    The photo is looked for in `photos` if that is given, otherwise where the JSON file says.
+    The function looks for the photo in `photos` or, if that is None, at the path that the JSON file contains.
     """
     for path in listed(source):
         yield functools.partial(_annotated, path, source, photos, max_pixels)
 
 
 def listed(source: Path) -> list[Path]:
-    """All JSON files below a folder, sorted; not hidden ones. A folder is read once, however many links lead to it."""
+    """All JSON files below a folder, sorted, without hidden ones; a folder with several links is read once."""
     files, seen = [], set[str]()
     for root, folders, names in os.walk(source, followlinks=True):
         real_folder = os.path.realpath(root)
@@ -57,12 +57,14 @@ def _annotated(path: Path, source: Path, photos: Path | None, max_pixels: int) -
 
 
 def _photo(path: Path, image_path: str, source: Path, photos: Path | None) -> tuple[Path, str]:
-    """The photo of a JSON file, and its name: its path below `photos`, or below `source`.
+    """The photo of a JSON file, and the photo's name: its path below `photos` or, without `photos`, below `source`.
 
-    `image_path` is relative to the JSON file. If it leads out of `photos`, the photos were moved: the photo is then the
-    longest tail of the old path that exists in `photos` (`a/b/x.jpg`, then `b/x.jpg`, then `x.jpg`). If the old path's
-    folder ends with the folder of the JSON file below `source`, the tail keeps at least that folder. Without `photos`
-    the photo stays where it is; if it is outside `source`, its name is such a tail.
+    `image_path` is relative to the folder of the JSON file. If it leads out of `photos`, the photos were moved. Then
+    the photo is the longest tail of the old path that is a file in `photos`: `a/b/x.jpg`, else `b/x.jpg`, else `x.jpg`.
+    If the old path's folder ends with the JSON file's folder (as a path below `source`), the tail keeps at least this
+    folder. Without `photos`, the photo stays where it is. If the photo lies outside `source`, the photo's name is the
+    tail that begins with the JSON file's folder or, if the old path's folder does not end with this folder, the path
+    relative to `source` without `..`.
     """
     if "\0" in image_path:
         raise ValueError(f"imagePath is {shown(image_path)}, expected the name of a photo")
@@ -84,7 +86,7 @@ def _photo(path: Path, image_path: str, source: Path, photos: Path | None) -> tu
 
 
 def _region(shape: Any, extent: tuple[int, int], max_pixels: int) -> Region | str:
-    """The region of a shape; if it has no area, a text that says what it is instead. Corners are complex: x + iy."""
+    """The region of a shape; for a shape without an area, a text that describes the shape, such as "line"."""
     label, corners = field(shape, "label", str), points(field(shape, "points", list), "points")
     kind = of_kind(shape.get("shape_type") or "polygon", "shape_type", str)
     if kind not in FEWEST_POINTS:
@@ -101,7 +103,7 @@ def _pixels(kind: str, corners: np.ndarray, extent: tuple[int, int]) -> Runs:
     if kind in OUTLINES:
         return outlined([corners], extent)
     if kind == "rectangle" and len(corners) == 4:
-        # Sorted by their angle around the middle: the file may have them in any order.
+        # Sort the corners by their angle around the centre, because the file may list them in any order.
         return outlined([corners[np.argsort(np.angle(corners - corners.mean()))]], extent)
     if len(corners) != 2:
         raise ValueError(f"a {kind} has {len(corners)} points, expected 2{' or 4' * (kind == 'rectangle')}")
@@ -113,7 +115,7 @@ def _pixels(kind: str, corners: np.ndarray, extent: tuple[int, int]) -> Runs:
 
 
 def _decoded(text: str, max_pixels: int) -> np.ndarray:
-    """Decode a mask: base64 of a picture with one channel. (h, w) bool, true where the picture is not 0."""
+    """Decode the base64 text of a picture with one channel to (h, w) bool, true where the picture is not 0."""
     try:
         with opened(io.BytesIO(base64.b64decode(text)), max_pixels) as picture:
             mask = np.asarray(picture) > 0

@@ -1,4 +1,4 @@
-"""Find the photo of an annotation, and check that both fit."""
+"""Find the photo of an annotation, and check that the photo has the size that the annotation states."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from eggseg.pictures.pillow import PictureError, decode, fault, opened
 
 
 def below(folder: Path, name: str) -> Path:
-    """The file `name` in a folder, with either kind of slashes; `InputError` if the name leads out of the folder."""
+    """The path of `name`, with slashes or backslashes, in a folder; `InputError` if `name` leads out of the folder."""
     path = _inside(folder, name)
     return path if is_file(path) else _inside(folder, slashed(name))
 
 
 def slashed(name: str) -> str:
-    """A path with forward slashes, whatever system wrote it."""
+    """Replace the backslashes of a Windows path by forward slashes."""
     return name.replace("\\", "/")
 
 

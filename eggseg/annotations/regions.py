@@ -15,13 +15,13 @@ from eggseg.data.classes import VOID, ClassTable
 from eggseg.errors import InputError, missing_extra, printable
 
 UNKNOWN = "void"
-"""The label of an unknown region: loss and metrics ignore it."""
+"""The label of a region whose class is unknown: loss and metrics ignore the pixels of the region."""
 
 LONGEST = 4_000_000
-"""The longest outline, pixels: pycocotools needs about 100 bytes per pixel."""
+"""Largest accepted length of an outline, in pixels: pycocotools needs about 100 bytes of memory per pixel."""
 
 Runs = dict[str, Any]
-"""The pixels of a region as packed by pycocotools: a few bytes instead of one byte per pixel of an array."""
+"""The pixels of a region, as run lengths packed by pycocotools: they need less memory than an array of pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Region:
     label: str
     runs: Runs
     level: int = 0
-    """Regions of a higher level cover the others."""
+    """In a mask, a region of a higher level covers the regions of lower levels."""
 
     @property
     def area(self) -> int:
-        """Pixels."""
+        """Number of pixels."""
         return int(coco_api().area(self.runs))
 
     @property
     def pixels(self) -> np.ndarray:
-        """(h, w) bool."""
+        """(h, w) bool, true inside the region."""
         return coco_api().decode(self.runs).astype(bool)
 
 
@@ -49,17 +49,17 @@ class Annotated:
     """A photo and the regions drawn in it."""
 
     name: str
-    """Its path below the folder of photos, with forward slashes."""
+    """The photo's path below the folder of photos, with forward slashes."""
     photo: Path
     size: tuple[int, int]
     """(height, width)."""
     regions: tuple[Region, ...]
     skipped: tuple[str, ...] = ()
-    """The kinds of the other shapes, which have no area."""
+    """Texts that describe the shapes without an area, such as "polygon of 2 points"."""
 
     @classmethod
     def of(cls, name: str, photo: Path, size: tuple[int, int], drawn: Iterable[Region | str]) -> Annotated:
-        """From all shapes of a photo: regions, and the kinds of shapes without area."""
+        """Build from all shapes of a photo: a shape is a region, or a text that describes a shape without an area."""
         regions, skipped = [], []
         for shape in drawn:
             if isinstance(shape, str):
@@ -71,9 +71,11 @@ class Annotated:
         return cls(name, photo, size, tuple(regions), tuple(skipped))
 
     def ids(self, classes: ClassTable, rename: Mapping[str, str]) -> np.ndarray:
-        """Class ids, (h, w) uint8: within a level, small regions cover large ones, as an egg lies in its pan.
+        """The mask that the regions form, as class ids, (h, w) uint8.
 
-        `rename` maps labels to class names or to "void". `InputError` for any other label.
+        Regions of higher levels cover those of lower levels. Within a level, small regions cover large ones, because
+        an egg lies in a larger pan. `rename` maps labels to class names or to "void"; other labels stay unchanged.
+        `InputError` if a label is then neither a class name nor "void".
         """
         ids = np.zeros(self.size, np.uint8)
         for region in sorted(self.regions, key=lambda region: (region.level, -region.area)):
@@ -88,12 +90,18 @@ class Annotated:
 
 
 Reader = Callable[[Path, Path | None, int], Iterator[Callable[[], Annotated]]]
-"""Takes a source, the folder of its photos or None, and the maximum pixels of a photo; yields a function per photo that
-reads its annotation. Both raise `InputError`, so one faulty photo does not hide the faults of the next."""
+"""Takes a source, the folder of the photos or None, and the maximum number of pixels of a photo.
+
+The reader yields a function for each photo, which reads the photo's annotation. The reader raises `InputError` for a
+faulty source, and the function for a faulty photo, so that one faulty photo does not hide the faults of the next.
+"""
 
 
 def outlined(rings: Sequence[np.ndarray], size: tuple[int, int]) -> Runs:
-    """The pixels inside at least one outline, each (n,) complex, in a photo of (height, width)."""
+    """The pixels inside at least one of the outlines `rings`, in a photo of `size`, (height, width).
+
+    An outline is (n,) complex: points x + iy in pixels. `ValueError` if an outline is longer than `LONGEST`.
+    """
     near = [ring for ring in (_near(ring, size) for ring in rings) if len(ring) >= 3]
     for ring in near:
         step = np.diff(ring, append=ring[:1])
@@ -107,20 +115,20 @@ def outlined(rings: Sequence[np.ndarray], size: tuple[int, int]) -> Runs:
 
 
 def box(left: float, top: float, right: float, bottom: float, size: tuple[int, int], turn: float = 0) -> Runs:
-    """The pixels of a rectangle, rotated about its middle by `turn` degrees."""
+    """The pixels of a rectangle, rotated clockwise about its centre by `turn` degrees."""
     corners = np.array([complex(left, top), complex(right, top), complex(right, bottom), complex(left, bottom)])
     return outlined([_turned(corners, corners.mean(), turn)], size)
 
 
 def ellipse(x: float, y: float, across: float, down: float, size: tuple[int, int], turn: float = 0) -> Runs:
-    """The pixels of an ellipse around (x, y) with half axes `across` and `down`, rotated by `turn` degrees."""
+    """The pixels of an ellipse with centre (x, y) and half axes `across` and `down`, rotated like `box`."""
     angle = np.linspace(0, 2 * np.pi, 181)[:-1]
     middle = complex(x, y)
     return outlined([_turned(middle + across * np.cos(angle) + 1j * down * np.sin(angle), middle, turn)], size)
 
 
 def counted(counts: Sequence[int], size: tuple[int, int]) -> Runs:
-    """The pixels of run lengths down the columns; the first run is outside the region."""
+    """The pixels of run lengths that go down one column after another; the first run is outside the region."""
     refuse_incomplete(counts, size)
     return coco_api().frPyObjects({"size": list(size), "counts": list(counts)}, *size)
 
@@ -131,7 +139,7 @@ def covered(pixels: np.ndarray) -> Runs:
 
 
 def placed(part: np.ndarray, left: int, top: int, size: tuple[int, int]) -> Runs:
-    """The pixels of `part`, (h, w) bool, placed at (left, top) of a photo; pixels outside of the photo are cut off."""
+    """The pixels of `part`, (h, w) bool, with its upper left corner at (left, top), clipped to the photo."""
     pixels = np.zeros(size, bool)
     y, bottom = (min(max(edge, 0), size[0]) for edge in (top, top + part.shape[0]))
     x, right = (min(max(edge, 0), size[1]) for edge in (left, left + part.shape[1]))
@@ -147,10 +155,10 @@ def refuse_incomplete(counts: Sequence[int], size: tuple[int, int]) -> None:
 
 
 def _near(ring: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Clip an outline to the photo and a margin of the photo's size: its part inside the photo is unchanged."""
+    """Clip an outline, (n,) complex, to the photo and a margin of one photo width or height on each side."""
     height, width = size
     for limit in (2 * width, 2 * height, width, height):
-        # Clip on the right, then rotate the next side there by a quarter turn; four turns restore the outline.
+        # Clip on the right, then turn the next side to the right. Four quarter turns restore the outline.
         ring = _cut(ring, limit) * -1j
     return ring
 
@@ -165,12 +173,12 @@ def _cut(ring: np.ndarray, limit: float) -> np.ndarray:
 
 
 def _turned(points: np.ndarray, middle: complex, turn: float) -> np.ndarray:
-    """Rotate points, (n,) complex, about `middle` by `turn` degrees."""
+    """Rotate points, (n,) complex, clockwise about `middle` by `turn` degrees (y points down)."""
     return (points - middle) * np.exp(1j * np.radians(turn)) + middle
 
 
 def coco_api() -> ModuleType:
-    """The module pycocotools.mask; `InputError` if the extra is not installed."""
+    """The module pycocotools.mask; `InputError` if the extra `convert` is not installed."""
     try:
         return importlib.import_module("pycocotools.mask")
     except ImportError:

@@ -1,4 +1,4 @@
-"""Pascal VOC's folders: JPEGImages, SegmentationClass and, from CVAT, labelmap.txt."""
+"""Read a Pascal VOC folder: JPEGImages, SegmentationClass, and the labelmap.txt that CVAT writes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from eggseg.errors import InputError, printable
 from eggseg.pictures.pillow import PictureError, fault, listed, opened, rgb
 
 BORDER = (224, 224, 192)
-"""The colour of unlabelled pixels, index 255 of VOC's palette."""
+"""The colour of pixels whose class is unknown, such as object borders: index 255 of the VOC palette."""
 
 
 def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callable[[], Annotated]]:
-    """Read the photos that have a mask with the same path and stem; labelmap.txt names the classes of the colours."""
+    """For each mask in SegmentationClass, yield a function that reads the mask's regions; see `regions.Reader`.
+
+    The photo has the path and stem of the mask, in the folder `photos` or, if that is None, in JPEGImages. labelmap.txt
+    names the class of each colour.
+    """
     names = _names(source / "labelmap.txt")
     folder, masks = photos or source / "JPEGImages", source / "SegmentationClass"
     photos_of = collections.defaultdict(list)

@@ -23,10 +23,13 @@ from eggseg.pictures.pillow import shrunk
 from eggseg.training.config import CONFIG
 
 SAMPLE = 64
-"""Photos that the mean confidence of each class is estimated from."""
+"""Maximum number of photos from which the mean confidence of each class is estimated."""
 
 EDGE = 0.01
-"""Minimum width of a dispute, as a share of the photo's shorter side: labels are slightly off along all edges."""
+"""Minimum width of a disputed region, as a share of the photo's shorter side; at least 3 pixels.
+
+Narrower regions do not count, because labels are slightly wrong along all edges.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,15 +38,15 @@ class Dispute:
 
     name: str
     share: float
-    """Disputed pixels, as a share of the pixels that label or model give to an object."""
+    """Disputed pixels, as a share of the pixels that the label or the model gives to a class other than background."""
     what: str
-    """The most frequent dispute, in words."""
+    """The most frequent pair of predicted and labelled class, such as "mostly egg labelled pan"."""
     predicted: np.ndarray
     """The model's class ids, (h, w) uint8, as a thumbnail."""
 
 
 def check(model: Path, classes: ClassTable) -> None:
-    """`InputError` if there is no model, or if it has other classes."""
+    """`InputError` if a run folder has no model, or if the model's class names or mask values differ from `classes`."""
     folds = sorted(model.glob(f"fold*/{CONFIG}"))
     folder = find(folds[0].parent if folds else model)
     actual = described(folder)[0]
@@ -52,7 +55,11 @@ def check(model: Path, classes: ClassTable) -> None:
 
 
 def disputes(pairs: Sequence[Pair], model: Path, max_pixels: int = MAX_PIXELS) -> list[Dispute]:
-    """All photos on which label and model disagree, worst first."""
+    """All photos on which label and model disagree, the largest `share` first.
+
+    A pixel is disputed if the model predicts another class than the label, with a probability of at least the mean
+    confidence of the predicted class. See `EDGE` for the minimum width.
+    """
     judges = _judges(pairs, model)
     thresholds = _mean_confidence(pairs, judges, max_pixels)
     judged = (_dispute(pair, judges[pair.name], thresholds, max_pixels) for pair in track(pairs, "judging labels"))
@@ -72,7 +79,10 @@ def findings(disputed: Sequence[Dispute], most: int) -> list[Finding]:
 
 
 def _judges(pairs: Sequence[Pair], model: Path) -> dict[str, Segmenter]:
-    """The model that judges each photo; in a cross-validation, the model whose fold held the photo out."""
+    """The model that judges each photo, by the photo's name; `InputError` if no fold held out one of the photos.
+
+    In a cross-validation, it is the model of the fold that held out the photo.
+    """
     folds = sorted(model.glob(f"fold*/{CONFIG}"))
     if not folds:
         segmenter = load(model)
@@ -90,14 +100,14 @@ def _judges(pairs: Sequence[Pair], model: Path) -> dict[str, Segmenter]:
 
 
 def _mean_confidence(pairs: Sequence[Pair], judges: Mapping[str, Segmenter], max_pixels: int) -> np.ndarray:
-    """Mean probability of each class over the pixels with its label, (classes,), on `SAMPLE` of the photos."""
+    """Mean probability of each class over the pixels labelled with it, (classes,) float64, on up to `SAMPLE` photos."""
     totals = np.zeros((2, len(next(iter(judges.values())).classes)))
     for i in track(np.unique(np.linspace(0, len(pairs) - 1, SAMPLE).astype(int)), "estimating confidence"):
         truth, probabilities = _truth_and_probabilities(pairs[i], judges[pairs[i].name], max_pixels)
         for c in range(totals.shape[1]):
             own = probabilities[..., c][truth == c]
             totals[:, c] += own.sum(), own.size
-    # A class without labels has no mean confidence: with an infinite threshold it disputes no label.
+    # A class without labels has no mean confidence: with an infinite threshold, its predictions dispute no label.
     return np.where(totals[1] > 0, totals[0] / np.maximum(totals[1], 1), np.inf)
 
 

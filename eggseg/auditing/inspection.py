@@ -1,4 +1,4 @@
-"""Inspection of each pair of a data set, in parallel, and findings about all of them."""
+"""Inspect all pairs of photo and mask of a data set, in parallel, and derive findings from the results."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ THUMBNAIL = 160
 """Long side of the thumbnails, pixels."""
 
 SPECK = 16
-"""A region of fewer pixels is a speck: even in the smallest photos an egg has hundreds."""
+"""A region of fewer pixels is a speck: even in the smallest photos, an egg has hundreds of pixels."""
 
 SPOILING = 0.5
-"""If two masks of one photo differ on a larger share of the object pixels, one must be wrong: that spoils training."""
+"""Share of the object pixels above which a difference between the masks of identical photos spoils training.
+
+Above it, one of the masks must be wrong.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,26 +43,28 @@ class File:
     """Properties of a picture file."""
 
     format: str
-    """Empty, like `mode`, for a photo that only the graph can decode."""
+    """Pillow's name of the format; `format` and `mode` are empty if only the TensorFlow graph can decode the file."""
     mode: str
     size: tuple[int, int]
     """(width, height), upright."""
     orientation: int
+    """EXIF orientation, 1 to 8."""
     digest: str
-    """SHA-256 of the file."""
+    """SHA-256 of the file, in hexadecimal digits."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """Result of the inspection of a sound pair."""
+    """Result of the inspection of a pair whose files are usable."""
 
     pair: Pair
     photo: File
     mask: File
     labels: Labels
     turned: bool
-    """Whether the mask was turned with its photo."""
+    """Whether the mask was turned by the EXIF orientation of its photo."""
     specks: int
+    """Number of regions smaller than `SPECK`."""
     image: np.ndarray
     """The photo, (h, w, 3) uint8, as a thumbnail."""
     ids: np.ndarray
@@ -71,7 +76,10 @@ class Look:
 
 
 def look_at_all(pairs: Sequence[Pair], classes: ClassTable, max_pixels: int) -> Iterator[Look | InputError]:
-    """Inspect pairs in threads and yield results in order; an unsound pair gives an error with a line for each file."""
+    """Inspect pairs in threads and yield the results in the order of `pairs`.
+
+    The result of an unusable pair is an `InputError`, with a line for each unusable file.
+    """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(lambda pair: _look(pair, classes, max_pixels), pairs)
 
@@ -96,7 +104,7 @@ def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError
 
 
 def of_looks(looks: Sequence[Look], validation: Sequence[int]) -> list[Finding]:
-    """Findings about all sound pairs; `validation` holds the indices of the validation split."""
+    """Findings about all usable pairs; `validation` holds the indices in `looks` of the validation photos."""
     findings = []
     turned = [look.name for look in looks if look.turned]
     if turned:
@@ -143,7 +151,7 @@ def _copies(looks: Sequence[Look], validation: set[int]) -> list[Finding]:
 
 
 def _unlike(ids: np.ndarray, others: np.ndarray) -> float:
-    """Pixels on which two masks differ, as a share of the pixels that either mask gives to an object."""
+    """Pixels on which two masks differ, as a share of the pixels outside the background of at least one mask."""
     return int(np.count_nonzero(ids != others)) / max(1, int(np.count_nonzero((ids > 0) | (others > 0))))
 
 
@@ -160,7 +168,7 @@ def _file(path: Path, shape: tuple[int, ...], orientation: int) -> File:
 
 
 def _specks(ids: np.ndarray) -> int:
-    """Number of connected regions of a class that have fewer than `SPECK` pixels."""
+    """Number of connected regions of fewer than `SPECK` pixels, without those of background and VOID."""
     count = 0
     for c in set(np.unique(ids).tolist()) - {0, VOID}:
         areas = cv2.connectedComponentsWithStats((ids == c).astype(np.uint8), connectivity=8)[2][1:, cv2.CC_STAT_AREA]

@@ -17,7 +17,7 @@ from eggseg.data.findings import Finding
 from eggseg.evaluation.overlays import overlay
 
 MOST_PICTURES = 48
-"""Photos shown per finding, at most."""
+"""Maximum number of photos shown for a finding."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
@@ -38,9 +38,9 @@ def page(
     predicted: Mapping[str, np.ndarray],
     classes: ClassTable,
 ) -> str:
-    """Build the page from the JSON report of `audit` and the inspected pairs.
+    """Build the page from the content of audit.json, `report`, the findings, and the inspected pairs, `looks`.
 
-    `predicted` maps names of photos to the model's class ids, as thumbnails like the `ids` of a look.
+    `predicted` maps names of photos to the model's class ids, (h, w) uint8, of the same size as the look's `ids`.
     """
     by_name = {look.name: look for look in looks}
     spoiling = sum(finding.spoils for finding in findings)

@@ -14,19 +14,21 @@ from eggseg.data.findings import Finding
 from eggseg.errors import missing_extra, printable
 
 MOST_BITS = 6
-"""Largest Hamming distance between the perceptual hashes, 64 bits, of near copies."""
+"""Two photos are near copies if their perceptual hashes differ in at most this number of their 64 bits."""
 
 VISIBLE = 0.01
-"""A class that covers a larger share of a photo must be in its near copies too."""
+"""Share of a photo that a class must exceed, for a near copy without this class to be a contradiction."""
 
 UNCHANGED = 12
-"""Largest mean difference, in grey levels, between photos that show the same."""
+"""Largest mean absolute difference, in grey levels, between the pixels of a place where two photos look the same."""
 
 
 def of_looks(looks: Sequence[Look], classes: ClassTable, validation: Sequence[int]) -> list[Finding]:
-    """Findings about near copies, by the perceptual hash of Zauner (2010): all, across the split, with unlike masks.
+    """Findings about near copies, which the perceptual hash of Zauner (2010) detects.
 
-    Without the package imagehash nothing is compared, and the only finding says so.
+    They name all near copies, the validation photos with a near copy among the training photos, and the near copies
+    whose masks contradict each other. `validation` holds the indices in `looks` of the validation photos. Without the
+    package imagehash, the only finding says that near copies were not looked for.
     """
     try:
         near = _near([look.image for look in looks])
@@ -57,7 +59,7 @@ def _near(photos: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _groups(near: np.ndarray) -> list[list[int]]:
-    """Indices of the photos that near copies connect, largest group first."""
+    """Groups of photos that are connected by chains of near copies, as lists of indices, the largest group first."""
     from scipy.sparse.csgraph import connected_components
 
     _, labels = connected_components(near)
@@ -68,7 +70,11 @@ def _groups(near: np.ndarray) -> list[list[int]]:
 
 
 def _unlike(looks: Sequence[Look], near: np.ndarray, classes: ClassTable) -> list[Finding]:
-    """Findings, one a class: photos without the class whose near copies have it where both photos look the same."""
+    """One finding for each class with contradictions between the masks of near copies.
+
+    A contradiction: a photo has no pixel of the class, and a near copy has the class at a place where both photos look
+    the same.
+    """
     findings = []
     shares = np.array([[np.mean(look.ids == c) for c in range(len(classes))] for look in looks])
     for c in range(1, len(classes)):
@@ -87,7 +93,7 @@ def _unlike(looks: Sequence[Look], near: np.ndarray, classes: ClassTable) -> lis
 
 
 def _looks_the_same(lacks: Look, has: Look, c: int) -> bool:
-    """Whether two photos look the same where mask `has` is class `c` and mask `lacks` is not VOID."""
+    """Whether two photos look the same where the mask of `has` is class `c` and the mask of `lacks` is not VOID."""
     if lacks.ids.shape != has.ids.shape:
         return False
     place = (has.ids == c) & (lacks.ids != VOID)

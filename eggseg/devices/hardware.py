@@ -1,4 +1,4 @@
-"""The processor or the GPUs of a run, and the precision that they are fast at."""
+"""The processor or the GPUs that a run uses, and the fastest precision of this hardware."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from eggseg.errors import InputError
 Precision = Literal["float32", "bfloat16", "float16"]
 
 _ISAS_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
-"""Values of oneDNN's variable `ONEDNN_MAX_CPU_ISA` below AVX512-BF16."""
+"""Values of oneDNN's environment variable `ONEDNN_MAX_CPU_ISA` that forbid the AVX512-BF16 and AMX instructions."""
 
 
 def gpus(count: int = -1) -> list[str]:
-    """Names of the first `count` GPUs, or of all with -1; `InputError` where there are fewer."""
+    """Names, such as GPU:0, of the first `count` GPUs, or of all with -1; `InputError` if there are fewer."""
     return [device.name.replace("physical_device:", "") for device in _devices(count)]
 
 
 def use(count: int = -1) -> list[str]:
     """Let TensorFlow see only the first `count` GPUs, all with -1, none with 0; return their names.
 
-    TensorFlow allocates GPU memory as needed, not all at once. `InputError` where there are fewer GPUs, or where
+    TensorFlow allocates GPU memory as needed, not all at once. `InputError` if there are fewer than `count` GPUs, or if
     TensorFlow already uses other GPUs in this process.
     """
     devices = _devices(count)
@@ -38,12 +38,12 @@ def use(count: int = -1) -> list[str]:
         try:
             tf.config.experimental.set_memory_growth(device, True)
         except RuntimeError:
-            break  # already in use; its memory cannot be changed any more
+            break  # the GPU is in use: memory growth can no longer be set
     return gpus(count)
 
 
 def description(count: int = -1) -> str:
-    """The devices of `use(count)`, for people."""
+    """One line for the user that names the processor, or the GPUs of `use(count)`."""
     devices = _devices(count)
     if not devices:
         return f"the processor ({_processor()}, {os.cpu_count()} cores)"
@@ -67,10 +67,10 @@ def _devices(count: int) -> list[tf.config.PhysicalDevice]:
 
 
 def fastest_precision(count: int = -1) -> Precision:
-    """The fastest precision of the hardware.
+    """The fastest precision of the devices of `use(count)`.
 
-    bfloat16 on processors with AMX or AVX512-BF16 and on Ampere GPUs and newer, float16 on GPUs from compute capability
-    7.0, else float32.
+    On a processor: bfloat16 if `cpu_has_bfloat16()`, else float32. On GPUs, by the lowest compute capability among
+    them: bfloat16 from 8.0 (Ampere), float16 from 7.0, else float32.
     """
     devices = _devices(count)
     if not devices:
@@ -80,14 +80,17 @@ def fastest_precision(count: int = -1) -> Precision:
 
 
 def rewrite_to_bfloat16(wanted: bool) -> None:
-    """Turn oneDNN's bfloat16 rewrite on or off for the process; functions that have already run keep what they had."""
+    """Turn oneDNN's rewrite of float32 graphs to bfloat16 on or off, for the whole process.
+
+    A `tf.function` that has already run keeps its precision.
+    """
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": wanted})
 
 
 def cpu_has_bfloat16() -> bool:
     """Whether /proc/cpuinfo lists AMX or AVX512 instructions for bfloat16, and `ONEDNN_MAX_CPU_ISA` allows them.
 
-    False where there is no such file. oneDNN fails on bfloat16 where that variable forbids the instructions.
+    False without /proc/cpuinfo. oneDNN fails on bfloat16 if `ONEDNN_MAX_CPU_ISA` forbids the instructions.
     """
     info = Path("/proc/cpuinfo")
     present = info.exists() and re.search(r"\b(amx_bf16|avx512_bf16)\b", info.read_text()) is not None

@@ -1,7 +1,8 @@
 """Confusion matrices, and the scores that follow from them.
 
 A confusion matrix is (..., classes, classes) int64, truth in rows, prediction in columns. A score is (..., classes)
-float64; it is NaN for a class that neither truth nor prediction has, since absent is neither right nor wrong.
+float64. It is NaN if its denominator is 0: IoU and Dice for a class that neither truth nor prediction has, precision
+for a class that is not predicted, recall for a class that is not in the truth.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import numpy as np
 
 
 def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
-    """Confusion matrix, (classes, classes) int64, of uint8 class ids of equal shape; VOID in `truth` is left out."""
+    """Confusion matrix, (classes, classes) int64, of uint8 class ids; pixels that are VOID in `truth` do not count.
+
+    `ValueError` if the shapes of `truth` and `prediction` differ.
+    """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth is {truth.shape}, prediction is {prediction.shape}: restore it to the photo's size")
     known = truth < classes
@@ -38,26 +42,26 @@ def dice(counts: np.ndarray) -> np.ndarray:
 
 
 def precision(counts: np.ndarray) -> np.ndarray:
-    """Share of the predicted pixels that are right."""
+    """Share of the pixels predicted as a class that truly have this class."""
     return _ratio(_hits(counts), counts.sum(-2))
 
 
 def recall(counts: np.ndarray) -> np.ndarray:
-    """Share of the true pixels that were found."""
+    """Share of the true pixels of a class that are predicted as this class."""
     return _ratio(_hits(counts), counts.sum(-1))
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
-    """Mean over the last axis, ignoring NaN; NaN where all scores are."""
+    """Mean over the last axis, ignoring NaN; NaN if all scores on this axis are NaN."""
     present = ~np.isnan(scores)
     return _ratio(np.where(present, scores, 0).sum(-1), present.sum(-1))
 
 
 def boundary_f1(truth: np.ndarray, prediction: np.ndarray, classes: int, tolerance: float = 0.0075) -> np.ndarray:
-    """Boundary F1 of each class between class ids (h, w), uint8: (classes,) float64, NaN for an absent class.
+    """Boundary F1 of each class, (classes,) float64, for class ids (h, w) uint8; NaN for a class that neither has.
 
-    A boundary pixel is a hit if the other boundary is within `tolerance`, a share of the image diagonal (Csurka et al.
-    2013). VOID pixels belong to no object.
+    A boundary pixel in one mask is a hit if the boundary in the other mask is near enough: at most `tolerance` times
+    the image diagonal away (Csurka et al. 2013), but at least 1 pixel. Pixels that are VOID in `truth` have no class.
     """
     reach = max(1.0, tolerance * float(np.hypot(*truth.shape)))
     prediction = np.where(truth < classes, prediction, truth)
@@ -69,7 +73,7 @@ def _boundary_f1(truth: np.ndarray, prediction: np.ndarray, reach: float) -> flo
     if not (truth.any() or prediction.any()):
         return np.nan
     if not all(edge.any() for edge in edges):
-        # A mask that is empty or covers the whole image has no boundary.
+        # A mask without a boundary is empty or covers the whole image: the score is 1 if the masks are equal, else 0.
         return float(np.array_equal(truth, prediction))
     hit_rates = [
         float((cv2.distanceTransform(1 - other.astype(np.uint8), cv2.DIST_L2, 5)[edge] <= reach).mean())
@@ -79,6 +83,6 @@ def _boundary_f1(truth: np.ndarray, prediction: np.ndarray, reach: float) -> flo
 
 
 def _boundary(mask: np.ndarray) -> np.ndarray:
-    """Pixels of a mask, (h, w) bool, that touch a pixel outside it; the image border is not a boundary."""
+    """Pixels of a mask, (h, w) bool, with an 8-neighbour outside the mask; the image border is not a boundary."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
     return mask & (inner == 0)

@@ -11,12 +11,12 @@ from eggseg.data.classes import ClassTable
 
 
 def find(ids: np.ndarray, probabilities: np.ndarray, classes: ClassTable, min_area: int = 1) -> list[dict[str, Any]]:
-    """Find the connected regions of each class but the background: JSON values, the largest first.
+    """Find the 8-connected regions of each class except the background; JSON objects, the largest region first.
 
     `ids` is (h, w) uint8, `probabilities` (h, w, classes) float32. An object has: `class`, `box` (left, top, width,
     height), `centroid` (x, y), `area`, `contour` (the outer outline, a list of (x, y)), and `confidence`
-    (the mean probability of the class over the object's pixels). Coordinates are in pixels of the photo; the origin is
-    the centre of its upper left pixel. Regions below `min_area` pixels are left out. Eggs that touch are one object.
+    (the mean probability of the class over the object's pixels). Coordinates are in pixels; the origin is the centre of
+    the photo's upper left pixel. Regions of less than `min_area` pixels are left out. Eggs that touch are one object.
     """
     objects = []
     for c in range(1, len(classes)):

@@ -7,11 +7,11 @@ import numpy as np
 from eggseg.data.classes import ClassTable
 
 BAND = 1 << 18
-"""Pixels that are tinted at a time: each takes 100 bytes of temporary memory."""
+"""Number of pixels that are tinted at a time: each pixel takes 100 bytes of temporary memory."""
 
 
 def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, opacity: float = 0.45) -> np.ndarray:
-    """Tint a photo, (h, w, 3) uint8, by class ids, (h, w), and outline the regions; the background is not tinted."""
+    """Tint a photo, (h, w, 3) uint8, by class ids, (h, w) uint8, except the background, and outline the regions."""
     edge = np.zeros(ids.shape, bool)
     edge[1:] |= ids[1:] != ids[:-1]
     edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]

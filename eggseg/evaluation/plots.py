@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import keras
 
 Row = tuple[np.ndarray, np.ndarray, np.ndarray, str]
-"""A photo (h, w, 3) uint8, its true class ids (h, w), its predicted class ids (h, w), and a caption."""
+"""A photo (h, w, 3) uint8, its true and its predicted class ids, each (h, w) uint8, and a caption."""
 
 
 def png(figure: Figure, dpi: int = 110) -> bytes:
@@ -35,7 +35,10 @@ def png(figure: Figure, dpi: int = 110) -> bytes:
 
 
 def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, side: int = 360) -> Figure:
-    """Photo, truth and prediction side by side, `columns` rows to a line; a picture's long side is `side` pixels."""
+    """Figure with photo, truth and prediction side by side for each of `rows`.
+
+    Each line of the figure shows `columns` of `rows`. Pictures are resized to a long side of `side` pixels.
+    """
     lines = -(-len(rows) // columns)
     figure = Figure(figsize=(3.2 * 3 * columns, 2.55 * lines + 0.8), layout="constrained")
     axes = figure.subplots(lines, 3 * columns, squeeze=False)
@@ -55,13 +58,17 @@ def comparison(rows: Sequence[Row], classes: ClassTable, *, columns: int = 1, si
 
 
 def clusters(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], number: int, *, side: int = 360) -> Figure:
-    """Photos (h, w, 3) uint8, each beside its cluster ids (h, w), 0 to `number` - 1, with a caption; two to a line."""
+    """Figure of photos, (h, w, 3) uint8, with captions, and to the right of each its cluster ids, (h, w).
+
+    Cluster ids are 0 to `number` - 1. Each line of the figure shows two photos. Pictures are resized to a
+    long side of `side` pixels.
+    """
     lines = -(-len(rows) // 2)
     figure = Figure(figsize=(3.2 * 4, 2.55 * lines + 0.8), layout="constrained")
     axes = figure.subplots(lines, 4, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
-    # Hues a golden section apart: successive ones differ most, and none repeats.
+    # Steps of the golden ratio: no hue repeats, and hues of successive clusters are 0.38 of the colour circle apart.
     order = np.arange(number)
     colors = hsv_to_rgb(np.stack([order * 0.618034 % 1, 0.45 + 0.25 * (order % 3), 0.95 - 0.2 * (order // 3 % 3)], -1))
     for i, (image, ids, caption) in enumerate(rows):
@@ -78,9 +85,10 @@ def clusters(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], number: int, *,
 def grid(
     pictures: Sequence[tuple[np.ndarray, str]], *, columns: int = 4, side: int = 360, highest: float | None = None
 ) -> Figure:
-    """Pictures with captions: photos, (h, w, 3) uint8, or maps of a quantity, (h, w) float, at least 0.
+    """Figure of pictures with captions: photos, (h, w, 3) uint8, or maps of a quantity, (h, w) float, at least 0.
 
-    All maps share a colour scale from 0 to `highest`, with a colour bar; without `highest` each has its own scale.
+    With `highest`, all maps share a colour scale from 0 to `highest`, with a colour bar; otherwise the scale of each
+    map ends at its maximum. Photos are resized to a long side of `side` pixels.
     """
     lines = -(-len(pictures) // columns)
     tallest = min(1.0, max(picture.shape[0] / picture.shape[1] for picture, _ in pictures))
@@ -99,7 +107,7 @@ def grid(
 
 
 def values(counts: Mapping[str, np.ndarray], classes: ClassTable) -> Figure:
-    """Histograms of the masks' grey values, (256,) counts each, and the range of values that each class takes."""
+    """Histograms of grey values in masks, (256,) counts each, by name, and the range of values of each class."""
     spans = {kind: kind.value for kind in classes.classes if isinstance(kind.value, int)}
     figure = Figure(figsize=(9, 1.7 * len(counts) + 0.9), layout="constrained")
     axes = figure.subplots(len(counts), 1, sharex=True, squeeze=False)[:, 0]
@@ -119,7 +127,7 @@ def values(counts: Mapping[str, np.ndarray], classes: ClassTable) -> Figure:
 
 
 def shares(parts: Mapping[str, Mapping[str, int]]) -> Figure:
-    """A bar for each camera session: its number of photos in each part of the split."""
+    """A bar for each camera session: its number of photos in each part of the split, `parts[session][part]`."""
     kinds = list(dict.fromkeys(kind for photos in parts.values() for kind in photos))
     figure = Figure(figsize=(8, 0.34 * len(parts) + 1.1), layout="constrained")
     axis = figure.subplots()
@@ -136,7 +144,11 @@ def shares(parts: Mapping[str, Mapping[str, int]]) -> Figure:
 
 
 def network(model: keras.Model) -> Figure:
-    """A network's feature maps in order: a box for each size, as high as the map, wider with more channels."""
+    """Figure of a network's feature maps as boxes, in the order of the layers.
+
+    The height of a box is the height of the feature map; its width grows with the number of channels. Successive layers
+    with the same height and channels share a box.
+    """
     boxes: list[tuple[int, int]] = []
     for layer in model.layers:
         height, _, channels = layer.output.shape[1:]
@@ -159,7 +171,7 @@ def network(model: keras.Model) -> Figure:
 
 
 def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], label: str) -> Figure:
-    """Curves by name over `x`, whose axis has the title `label`."""
+    """A named curve over `x` for each entry of `series`; `label` is the title of the x axis."""
     figure = Figure(figsize=(5, 3), layout="constrained")
     axis = figure.subplots()
     for name, y in series.items():
@@ -171,7 +183,7 @@ def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], label: str)
 
 
 def curves(history: Sequence[Mapping[str, float]]) -> Figure:
-    """Loss, validation IoU of each class, and learning rate over the epochs, from rows of history.csv."""
+    """Loss and mIoU in training and validation, validation IoU of each class, and learning rate; from history.csv."""
     epochs = [row["epoch"] for row in history]
     figure = Figure(figsize=(11, 3), layout="constrained")
     loss, iou, rate = figure.subplots(1, 3)
@@ -190,7 +202,10 @@ def curves(history: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> Figure:
-    """Reliability diagram: share of pixels that are `right`, (n,) bool, by confidence (n,), 0 to 1; pixels per bin."""
+    """Reliability diagram: the share of correct pixels and the number of pixels in each of `bins` confidence bins.
+
+    `confidence` is (n,) float, 0 to 1. `right` is (n,) bool, True for a correctly predicted pixel.
+    """
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     counts = np.bincount(place, minlength=bins)
     share = np.bincount(place, right, bins) / np.maximum(counts, 1)
@@ -209,7 +224,7 @@ def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> Fi
 
 
 def confusion(counts: np.ndarray, classes: ClassTable) -> Figure:
-    """A confusion matrix (classes, classes), truth in rows, as shares of each true class."""
+    """Figure of a confusion matrix, (classes, classes) int, truth in rows: shares of each true class, and counts."""
     total = counts.sum(1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")

@@ -22,7 +22,7 @@ from eggseg.evaluation.plots import Row
 from eggseg.exported.saved_model import Segmenter
 
 RESAMPLES = 1000
-"""Bootstrap samples behind each interval."""
+"""Number of bootstrap samples for each confidence interval."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,17 +34,20 @@ class Scores:
     counts: np.ndarray
     """(n, classes, classes) int64 confusion matrix of each photo, truth in rows."""
     boundaries: np.ndarray
-    """(n, classes) boundary F1 of each photo."""
+    """(n, classes) float64 boundary F1 of each photo."""
     segmenter: Segmenter
 
     def order(self) -> list[int]:
-        """Indices of the photos, worst first, by the mean Dice of the object classes in truth or prediction."""
+        """Indices of the photos, lowest mean Dice of the object classes first.
+
+        The mean leaves out classes that neither truth nor prediction has. Photos without any object class come last.
+        """
         return np.argsort(metrics.mean(metrics.dice(self.counts)[:, 1:]), kind="stable").tolist()
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """Size, classes and label statistics of a pair that can be used."""
+    """Size, classes and label statistics of a usable pair of photo and mask."""
 
     pair: Pair
     photo: Photo
@@ -52,7 +55,7 @@ class Look:
 
 
 def look_at_all(pairs: Sequence[Pair], classes: ClassTable, max_pixels: int) -> tuple[list[Look], list[str]]:
-    """Read all pairs in threads, with a progress bar; returns those that can be used, and the faults of the others."""
+    """Read all pairs in threads, with a progress bar; return the usable ones, and error messages for the others."""
     looks, faults = [], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in track(pool.map(lambda pair: _look(pair, classes, max_pixels), pairs), "reading", len(pairs)):
@@ -74,7 +77,10 @@ def _look(pair: Pair, classes: ClassTable, max_pixels: int) -> Look | InputError
 
 
 def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) -> Scores:
-    """Predict and score all pairs, with a progress bar."""
+    """Predict and score all pairs, with a progress bar; `InputError` if a file cannot be used.
+
+    `sessions` has the camera session of each pair.
+    """
     classes = len(segmenter.classes)
     counts, boundaries = [], []
     for pair in track(pairs, "measuring"):
@@ -86,7 +92,7 @@ def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) 
 
 
 def row(scores: Scores, index: int) -> Row:
-    """A row of `plots.comparison`: photo, truth, prediction, and name and Dice as caption."""
+    """A row of `plots.comparison`: photo, truth, prediction; name and mean Dice of the objects as caption."""
     pair = scores.pairs[index]
     sample = labelled.read(pair, scores.segmenter.classes, scores.segmenter.max_pixels)
     dice = metrics.mean(metrics.dice(scores.counts[index])[1:])
@@ -135,11 +141,11 @@ def report(scores: Scores, classes: ClassTable) -> dict[str, Any]:
 
 
 def _resample(n: int) -> np.ndarray:
-    """Bootstrap draws of photo indices, (RESAMPLES, n); the seed is fixed so that models can be compared."""
+    """Bootstrap draws of photo indices, (RESAMPLES, n) int64; the fixed seed gives all models the same draws."""
     return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
 
 
 def _interval(values: np.ndarray) -> list[float]:
-    """Bounds of the middle 95 % of resampled values, ignoring NaN."""
+    """[low, high] of the middle 95 % of resampled values, ignoring NaN; [NaN, NaN] if all are NaN."""
     values = values[~np.isnan(values)]
     return np.percentile(values, [2.5, 97.5]).tolist() if len(values) else [np.nan, np.nan]

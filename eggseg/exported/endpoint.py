@@ -1,9 +1,9 @@
 """Requests and answers of an endpoint: photos in, masks out. Imports only the standard library, nothing of eggseg.
 
 A request is the bytes of a photo (`image/jpeg`, `image/png`, `application/x-image`), or JSON `{"images": [base64,
-...]}`. The answer follows `Accept`: `image/png` is the mask of one photo; `application/json` holds for each photo the
-mask in base64, the pixels of each class, and their share. Without `Accept` the answer is JSON, since SageMaker's
-container then passes `application/json`.
+...]}`. `Accept` chooses the answer: `image/png` is the mask of a single photo; `application/json` holds for each photo
+the mask in base64, and the number and share of the pixels of each class. Without `Accept` the answer is JSON, since
+SageMaker's container then passes `application/json`. The answer to several photos is always JSON.
 
 SageMaker's container for TensorFlow Serving loads this file as `code/inference.py` and calls `handler`. The local
 server, `eggseg serve`, calls the same functions.
@@ -25,29 +25,29 @@ from typing import Any, NamedTuple
 
 PHOTOS = (
     *("image/jpeg", "image/png", "image/bmp", "image/gif", "application/x-image", "application/octet-stream"),
-    # Only the local server decodes these; the graph, and so the container, refuses them with a reason.
+    # Only the local server decodes these formats. The exported graph, which the container runs, refuses them.
     *("image/webp", "image/tiff", "image/avif", "image/heic", "image/heif"),
 )
 JSON = "application/json"
 MASK = "image/png"
 
 MOST_BYTES = 32 * 1024 * 1024
-"""Largest body of a request."""
+"""Largest body of a request, in bytes."""
 
 MOST_PHOTOS = 16
-"""Most photos in a request."""
+"""Maximum number of photos in a request."""
 
 MOST_PARTS = 1000
-"""Most commas, colons and opening brackets in the JSON of a request; photos in base64 have none."""
+"""Maximum number of `,` `:` `[` and `{` together in the JSON of a request; photos in base64 have none of them."""
 
 GRAPH = ("Graph execution error:", "Detected at node", "<stack traces unavailable>", "[[{{node")
-"""First words of lines in TensorFlow's errors that give the place in the graph, not the reason."""
+"""How lines of TensorFlow's error messages begin that name a place in the graph, not the reason of the error."""
 
 OF_THE_JOB = (406, 415)
-"""Statuses of errors in `Accept` and `Content-Type`, which a batch transform sets for all photos of the job."""
+"""HTTP statuses of errors in `Accept` and `Content-Type`; a batch transform sets these headers for the whole job."""
 
 SETTINGS = Path(__file__).parent.parent / "1" / "assets" / "eggseg.json"
-"""Class table of the model in the container."""
+"""File with the class table of the model, in SageMaker's container; elsewhere there is no such file."""
 
 
 class BadRequest(ValueError):
@@ -66,10 +66,12 @@ class Response(NamedTuple):
 
 
 def handler(data: Any, context: Any) -> tuple[bytes | str, str]:
-    """The answer to a request, and its content type; `BadRequest` where there is none.
+    """The answer to a request, and its content type; `BadRequest` if the request cannot be answered.
 
     In a batch transform, one error would fail the whole job: there, the answer for an unusable photo is
     `{"error": reason}`. Errors that concern all photos of the job still raise `BadRequest`.
+
+    `RuntimeError` if TensorFlow Serving fails.
     """
     try:
         return output_handler(_predict(context.rest_uri, input_handler(data, context)), context)
@@ -80,7 +82,10 @@ def handler(data: Any, context: Any) -> tuple[bytes | str, str]:
 
 
 def _predict(uri: str, body: str) -> Response:
-    """POST a request to TensorFlow Serving; return its answer with any status: not every container passes errors on."""
+    """POST `body` to TensorFlow Serving; return the answer, whatever its HTTP status.
+
+    Not every version of SageMaker's container passes answers with an error status to `output_handler`.
+    """
     address = urllib.parse.urlsplit(uri)
     with contextlib.closing(http.client.HTTPConnection(address.netloc)) as connection:
         connection.request("POST", address.path, body, {"Content-Type": JSON})
@@ -89,13 +94,16 @@ def _predict(uri: str, body: str) -> Response:
 
 
 def input_handler(data: Any, context: Any) -> str:
-    """The body of the REST call to TensorFlow Serving for a request."""
+    """Convert a request to the JSON body for TensorFlow Serving's REST API; `BadRequest` if its body cannot be used."""
     encoded = [{"b64": base64.b64encode(photo).decode()} for photo in photos(data.read(), context.request_content_type)]
     return json.dumps({"signature_name": "serving_default", "inputs": {"image_bytes": encoded}})
 
 
 def output_handler(response: Response, context: Any) -> tuple[bytes | str, str]:
-    """The answer to a request, and its content type, from TensorFlow Serving's answer."""
+    """Convert TensorFlow Serving's answer to the answer to a request, and its content type.
+
+    `BadRequest` if the model refused a photo or `Accept` is unsupported; `RuntimeError` if TensorFlow Serving failed.
+    """
     if response.status_code == 400:
         raise undecodable(_error(response.content))
     if response.status_code != 200:
@@ -107,7 +115,7 @@ def output_handler(response: Response, context: Any) -> tuple[bytes | str, str]:
 
 
 def photos(body: bytes, content_type: str | None) -> list[bytes]:
-    """The photos in the body of a request; `BadRequest` where the body cannot be used."""
+    """The encoded photos in the body of a request; `BadRequest` if the body or its `Content-Type` cannot be used."""
     kind = (content_type or "").split(";")[0].strip().lower()
     if not body:
         raise BadRequest(400, "the body is empty, expected a photo")
@@ -132,7 +140,10 @@ def photos(body: bytes, content_type: str | None) -> list[bytes]:
 def answer(
     masks: Sequence[bytes], pixels: Sequence[Sequence[int]], accept: str | None, names: Sequence[str] | None
 ) -> tuple[bytes | str, str]:
-    """The answer to a request and its content type, from masks, pixels per class of each mask, and `Accept`."""
+    """The answer to a request, and its content type; `BadRequest` if `Accept` allows neither PNG nor JSON.
+
+    `masks` are PNG files, `pixels` the pixel counts per class of each mask, `names` the names of the classes.
+    """
     accepted = [part.split(";")[0].strip().lower() for part in (accept or JSON).split(",")]
     if JSON in accepted or len(masks) != 1:
         return json.dumps({"photos": [_description(*photo, names) for photo in zip(masks, pixels, strict=True)]}), JSON
@@ -146,10 +157,10 @@ def too_large(size: int) -> BadRequest:
 
 
 def undecodable(error: str) -> BadRequest:
-    """The error for a photo that the model refused, with the reason from TensorFlow's lines about the graph."""
+    """The error for a photo that the model refused; its reason is the first line that `GRAPH` does not exclude."""
     lines = (line.strip() for line in error.splitlines())
     reason = next((line for line in lines if line and not line.startswith(GRAPH)), "no reason given")
-    # The data of an assertion are in brackets each; the actual value comes last.
+    # TensorFlow puts each value that an assertion reports in brackets; the actual value comes last.
     words = re.findall(r"\[(.*?)\]", reason) if "assertion failed: [" in reason else []
     if words:
         reason = " ".join(words[:-1]) + ": " + words[-1] if words[1:] else words[0]

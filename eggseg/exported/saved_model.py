@@ -31,16 +31,16 @@ from eggseg.pictures.geometry import letterbox, restore_in_bands
 from eggseg.pictures.limits import MAX_PIXELS
 
 SETTINGS = "eggseg.json"
-"""Asset of the SavedModel with class table and settings."""
+"""Name of the SavedModel's asset that holds class table and settings."""
 
 SIGNATURES = ("serving_default", "pixels", "class_ids", "decode")
 
 PARALLEL_PHOTOS = 2
-"""Photos of one request processed at a time: each takes about 6 bytes per pixel, 500 MB for the largest."""
+"""Number of photos of one request processed at a time: one takes about 6 bytes per pixel, at most 500 MB by default."""
 
 
 class Graph(tf.Module):
-    """The network with decoding before and mask encoding after it, as the signatures of a SavedModel."""
+    """The signatures of the SavedModel: decode photos, run the network, encode masks."""
 
     def __init__(
         self, network: keras.Model, classes: ClassTable, *, tta: bool = False, max_pixels: int = MAX_PIXELS
@@ -52,7 +52,7 @@ class Graph(tf.Module):
         self.max_pixels = max_pixels
 
     def scores(self, image: tf.Tensor) -> tf.Tensor:
-        """(h, w, 3) uint8 to the logits of its letterbox, (size, size, classes) float32."""
+        """Letterbox a photo, (h, w, 3) uint8, and compute its logits, (size, size, classes) float32."""
         square = tf.cast(letterbox(image, self.network.input_shape[1]), tf.float32)
         views = tf.stack([square, square[:, ::-1]]) if self.tta else square[None]
         scores = self.network(views, training=False)
@@ -98,7 +98,7 @@ class Graph(tf.Module):
         return {"mask_bytes": masks, "class_pixels": counts}
 
     def _restored(self, image: tf.Tensor, of_band: Callable[..., tuple[tf.Tensor, ...]], types: Any) -> Any:
-        """Logits at the size of the photo, band by band, through `of_band`; its outputs have `types`."""
+        """Apply `of_band` to the logits at the photo's size, band by band; join the outputs, of dtypes `types`."""
         height, width = tf.unstack(tf.shape(image)[:2])
         return restore_in_bands(self.scores(image), height, width, of_band, types)
 
@@ -120,7 +120,8 @@ def save(
     """Write the SavedModel of a float32 network to `folder`, whole or not at all; an earlier one is replaced.
 
     Batch normalisation is folded into the convolutions. With `tta`, test-time augmentation, the model averages the
-    logits of each photo and of its mirror image. It refuses photos of more than `max_pixels`.
+    logits of each photo and of its mirror image. The model refuses photos of more than `max_pixels` pixels.
+    `ValueError` if the network computes in another precision.
     """
     if network.compute_dtype != "float32":
         raise ValueError(f"the exported network computes in float32, this one in {network.compute_dtype}")
@@ -147,7 +148,7 @@ def save(
 
 @dataclasses.dataclass(frozen=True)
 class Segmenter:
-    """A loaded model; call it with frames."""
+    """A loaded model; call it with a frame, a photo as (h, w, 3) uint8 RGB."""
 
     classes: ClassTable
     settings: dict[str, Any]
@@ -155,28 +156,31 @@ class Segmenter:
     signatures: dict[str, Any]
 
     def __call__(self, frame: np.ndarray | tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """(h, w, 3) uint8 RGB to class ids, (h, w) uint8, and probabilities, (h, w, classes) float32."""
+        """Segment a frame, (h, w, 3) uint8 RGB; `ValueError` if it has another shape or dtype.
+
+        The results are class ids, (h, w) uint8, and probabilities, (h, w, classes) float32.
+        """
         out = self.signatures["pixels"](image=_frame(frame))
         return out["class_ids"].numpy(), out["probabilities"].numpy()
 
     def class_ids(self, frame: np.ndarray | tf.Tensor) -> np.ndarray:
-        """(h, w, 3) uint8 RGB to class ids, (h, w) uint8: as in a call, but without the cost of probabilities."""
+        """Class ids of a frame, (h, w) uint8: as in a call, but without the cost of the probabilities."""
         return self.signatures["class_ids"](image=_frame(frame))["class_ids"].numpy()
 
     @property
     def max_pixels(self) -> int:
-        """Pixels of the largest photo that `decode` accepts."""
+        """Pixels of the largest photo to segment: `max_pixels` of `load`, or the model's own limit."""
         return self.settings["max_pixels"]
 
     def decode(self, data: bytes) -> np.ndarray:
         """Decode the bytes of a photo to an upright frame, (h, w, 3) uint8 RGB; `pillow.PictureError` if that fails.
 
-        Pillow decodes the formats that the graph does not support.
+        The exported graph decodes the photo. Pillow decodes what the graph refuses, such as other formats.
         """
         return self.decode_to_tensor(data).numpy()
 
     def decode_to_tensor(self, data: bytes) -> tf.Tensor:
-        """Like `decode`, but to a tensor: saves two copies of a large photo on its way to the network."""
+        """Like `decode`, but returns a tensor: this saves two copies of a large photo on its way to the network."""
         try:
             return self.signatures["decode"](image_bytes=tf.constant(data))["image"]
         except tf.errors.OpError:
@@ -194,12 +198,13 @@ def load(
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     max_pixels: int | None = None,
 ) -> Segmenter:
-    """Load a trained model from a run folder, its `saved_model`, or the `1` in that.
+    """Load a trained model from a run folder, its `saved_model`, or the folder `1` in `saved_model`.
 
-    `max_pixels` replaces the model's own limit: Pillow decodes photos above the limit of the graph.
+    `max_pixels` replaces the model's own limit. Pillow decodes photos above the limit of the exported graph; `decode`
+    does not enforce a `max_pixels` below that limit. `InputError` if there is no model, or a damaged one.
 
-    `auto` computes in bfloat16 where the processor supports it, else in float32. The precision holds for the whole
-    process: the model loaded last decides for all functions that have not run yet.
+    `auto` computes in bfloat16 on a processor that supports it, in float32 on GPUs and other processors. The precision
+    holds for the whole process: the model loaded last decides for all models that have not run yet.
     """
     folder = find(Path(path))
     if precision == "auto":
@@ -218,7 +223,7 @@ def load(
 
 
 def described(folder: Path) -> tuple[ClassTable, dict[str, Any]]:
-    """Class table and settings of the model in a folder from `find`."""
+    """Class table and settings of the model in a folder from `find`; `InputError` if they cannot be read."""
     path = folder / "assets" / SETTINGS
     content = read_json(path)
     with parsing(path):
@@ -226,7 +231,7 @@ def described(folder: Path) -> tuple[ClassTable, dict[str, Any]]:
 
 
 def _damaged(folder: Path) -> Path:
-    """The unreadable file of a model that TensorFlow could not load."""
+    """The damaged file of a model that TensorFlow cannot load: saved_model.pb if the weights can be read."""
     path = folder / "variables" / "variables"
     index, data = path.with_suffix(".index"), path.with_suffix(".data-00000-of-00001")
     try:
@@ -243,7 +248,7 @@ def _damaged(folder: Path) -> Path:
 
 
 def fingerprint(folder: Path) -> str:
-    """Hash of all files of the model in a folder from `find`, 16 hexadecimal digits."""
+    """Hash of names and contents of all files in a folder from `find`, 16 hexadecimal digits."""
     content = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
@@ -251,7 +256,10 @@ def fingerprint(folder: Path) -> str:
 
 
 def find(path: Path) -> Path:
-    """The folder with `saved_model.pb` for a run folder, its `saved_model`, or the `1` in it; `InputError` if none."""
+    """The folder with `saved_model.pb`; `InputError` if there is none.
+
+    `path` is a run folder, its `saved_model`, or the folder `1` in `saved_model`.
+    """
     for folder in (path, path / "1", path / "saved_model" / "1"):
         if (folder / "saved_model.pb").is_file() and (folder / "assets" / SETTINGS).is_file():
             return folder

@@ -2,8 +2,8 @@
 
 The world is a table plane in centimetres, x to the right, y away from the camera, z up. A later shape covers earlier
 ones in both the photo and the class ids, so occlusion is exact. Every processor gives the same pixels: transcendental
-functions are computed on scalars only, points are rounded to 1/16 pixel, and arrays see only arithmetic and square
-roots.
+functions are computed on scalars only, points are rounded to 1/16 pixel, and operations on arrays are only arithmetic
+and square roots.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ Shape = list[list[Point]]  # a union of polygons, pixels
 Box = tuple[int, int, int, int]  # left, top, right, bottom, pixels
 Shade = Callable[
     ["Canvas", Image.Image, Box], np.ndarray
-]  # colours of a box, (h, w, 3) uint8; the image is its coverage
+]  # returns colours of a box, (h, w, 3) uint8; the image is the coverage of the box by the shape, 'L' 0..255
 
+# (cosine, sine) of 48 angles, 7.5 degrees apart.
 TURN = tuple((round(math.cos(i * math.pi / 24), 12), round(math.sin(i * math.pi / 24), 12)) for i in range(48))
 BACKGROUND = 0  # the first class of any class table
 
@@ -44,14 +45,14 @@ def pick(rng: Rng, options: Sequence[T]) -> T:
 
 
 def near(rng: Rng, color: Color, spread: float = 12) -> Color:
-    """A colour near `color`, 0..255: mostly lighter or darker, with a small change of hue."""
+    """A colour near `color`, 0..255: lighter or darker by up to `spread`, each channel by up to `spread` / 3 more."""
     light = uniform(rng, -spread, spread)
     red, green, blue = (min(255.0, max(0.0, c + light + uniform(rng, -spread, spread) / 3)) for c in color)
     return red, green, blue
 
 
 def anycolor(rng: Rng) -> Color:
-    """A random colour: mostly grey or muted, sometimes as vivid as packaging."""
+    """A random colour, 0..255: grey (40 %), muted (35 %), or vivid like packaging (25 %)."""
     grey, roll = uniform(rng, 20, 240), uniform(rng, 0, 1)
     if roll < 0.4:
         return near(rng, (grey, grey, grey), 8)
@@ -63,7 +64,7 @@ def anycolor(rng: Rng) -> Color:
 
 
 def child(rng: Rng) -> Rng:
-    """A separate generator for one object: how many numbers it draws changes nothing else."""
+    """A separate generator for one object, so that the numbers it draws do not change other objects."""
     return np.random.default_rng(int(rng.integers(1 << 32)))
 
 
@@ -74,7 +75,11 @@ def darker(color: Color, factor: float) -> Color:
 
 # Geometry.
 class Camera:
-    """A pinhole camera over the table: centimetres to pixels. Angles in degrees, `focal` in long sides of the photo."""
+    """A pinhole camera over the table: converts centimetres to pixels.
+
+    `distance` is from `target` on the table, in centimetres. Angles are in degrees; with a `pitch` of 90 the camera
+    looks straight down. `focal` is the focal length divided by the long side of the photo.
+    """
 
     def __init__(
         self,
@@ -100,25 +105,28 @@ class Camera:
         return dx, dy, dz, max(2.0, dx * self.forward[0] + dy * self.forward[1] + dz * self.forward[2])
 
     def project(self, x: float, y: float, z: float = 0) -> Point:
-        """Centimetres to (left, top) pixels, rounded to 1/16."""
+        """A point in centimetres to (u, v), pixels from the left and the top edge of the photo, rounded to 1/16."""
         dx, dy, dz, depth = self._depth(x, y, z)
         u = self.size[0] / 2 + self.focal * (dx * self.right[0] + dy * self.right[1] + dz * self.right[2]) / depth
         v = self.size[1] / 2 - self.focal * (dx * self.up[0] + dy * self.up[1] + dz * self.up[2]) / depth
         return round(u * 16) / 16, round(v * 16) / 16
 
     def scale(self, x: float, y: float, z: float = 0) -> float:
-        """Pixels per centimetre at a point."""
+        """Pixels per centimetre at a point given in centimetres."""
         return max(1, round(self.focal / self._depth(x, y, z)[3] * 64)) / 64
 
     def ground(self, u: float, v: float) -> Point:
-        """The point on the table, centimetres, that a pixel shows."""
+        """The point on the table, centimetres, at (u, v) in the photo, pixels."""
         a, b = (u - self.size[0] / 2) / self.focal, (self.size[1] / 2 - v) / self.focal
         ray = [f + a * r + b * w for f, r, w in zip(self.forward, self.right, self.up, strict=True)]
         t = self.place[2] / max(0.02, -ray[2])
         return self.place[0] + t * ray[0], self.place[1] + t * ray[1]
 
     def plane_of_pixel(self, left: int, top: int) -> list[float]:
-        """Coefficients (a .. i) of x = (a u + b v + c) / w, y = (d u + e v + f) / w, w = g u + h v + i, at z = 0."""
+        """Coefficients (a .. i) of x = (a u + b v + c) / w, y = (d u + e v + f) / w, w = g u + h v + i, at z = 0.
+
+        (x, y) is in centimetres. (u, v) is in pixels; the origin is the centre of the pixel (left, top).
+        """
         u0, v0 = left + 0.5 - self.size[0] / 2, top + 0.5 - self.size[1] / 2
         rays = [
             (r / self.focal, -u / self.focal, f + (r * u0 - u * v0) / self.focal)
@@ -131,7 +139,7 @@ class Camera:
 
 
 def hull(points: Sequence[Point]) -> list[Point]:
-    """The convex hull; its points in order along the outline."""
+    """The convex hull of points, as its corners in order along the outline."""
     ordered = sorted(set(points))
     sides = []
     for line in (ordered, ordered[::-1]):
@@ -151,7 +159,7 @@ def disc(u: float, v: float, radius: float, squash: float = 1) -> list[Point]:
 
 
 def chain(points: Sequence[Point], radii: Sequence[float]) -> Shape:
-    """Capsules that join the points, pixels."""
+    """A capsule from each point to the next; `radii` has the radius at each point. All in pixels."""
     discs = [disc(u, v, r) for (u, v), r in zip(points, radii, strict=True)]
     return [hull(a + b) for a, b in itertools.pairwise(discs)]
 
@@ -163,13 +171,13 @@ def turn(dx: float, dy: float, degrees: float) -> Point:
 
 # Textures.
 def noise(rng: Rng, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:
-    """Smooth noise, (h, w) float32 in -1..1; `size` and `cells` are (across, down)."""
+    """Smooth noise, (h, w) float32 in -1..1; `size`, pixels, and `cells`, random values, are (across, down)."""
     grid = Image.frombytes("L", cells, rng.bytes(cells[0] * cells[1]))
     return (np.asarray(grid.resize(size, Image.Resampling.BICUBIC), np.float32) - 127.5) / 127.5
 
 
 def tint(color: Color, value: np.ndarray, add: np.ndarray | float = 0) -> np.ndarray:
-    """A colour times a brightness plus a highlight, (h, w, 3) uint8."""
+    """A colour times a brightness, (h, w), plus a highlight in grey levels: (h, w, 3) uint8."""
     add = np.asarray(add, np.float32)
     bands = [np.clip(value * np.float32(c) + add + np.float32(0.5), 0, 255).astype(np.uint8) for c in color]
     return np.stack(bands, -1)
@@ -208,10 +216,10 @@ def texture(rng: Rng, kind: str, color: Color, side: int = 512) -> Image.Image:
 
 # The canvas.
 class Canvas:
-    """A photo being drawn, its class ids at full size, and the camera and light of both.
+    """A photo being drawn, its class ids at full size, and the camera and the light of the scene.
 
-    `light` points from the scene to the lamp: right, down and towards the camera. `full` is the size of the class ids;
-    the photo may be drawn smaller.
+    `light` is the unit vector from the scene to the lamp; its components point right, down and towards the camera.
+    `full` is the (width, height) of the class ids; the photo, which has the camera's size, may be smaller.
     """
 
     def __init__(self, camera: Camera, full: tuple[int, int], light: tuple[float, float, float], color: Color) -> None:
@@ -227,12 +235,12 @@ class Canvas:
         self._queue: list[tuple[float, Callable[[], None]]] = []
 
     def put(self, rng: Rng, thing: Callable[..., Any], x: float, y: float, *args: Any, **kwargs: Any) -> None:
-        """Queue an object to draw at (x, y), with a random generator of its own."""
+        """Queue an object to draw at (x, y) on the table, centimetres, with a random generator of its own."""
         own = child(rng)
         self._queue.append((-y, lambda: thing(self, own, x, y, *args, **kwargs)))
 
     def flush(self) -> None:
-        """Draw the queued objects, the farthest first."""
+        """Draw the queued objects, the largest y first, so that near objects cover far ones."""
         for _, draw in sorted(self._queue, key=lambda item: item[0]):
             draw()
         self._queue.clear()
@@ -246,7 +254,7 @@ class Canvas:
         outside: Shape | None = None,
         opacity: float = 1,
     ) -> None:
-        """Draw a shape of class `owner` (None keeps the class ids), clipped by `within` and `outside`."""
+        """Draw a shape of class `owner` (None keeps the class ids), only inside `within` and not inside `outside`."""
         box = _box(shape, self.photo.size, (1, 1))
         if box is None:
             return
@@ -266,7 +274,7 @@ class Canvas:
         self.ids.paste(owner, box, alpha.point(_HALF))
 
     def shadow(self, shape: Shape, softness: float, strength: float = 1) -> None:
-        """Darken the photo under a shape; `softness` in pixels."""
+        """Darken the photo under a shape; `softness` is the standard deviation of the blur, pixels."""
         grow = int(2 * softness) + 2
         box = _box(shape, self.photo.size, (1, 1), grow)
         if box is None:
@@ -278,12 +286,12 @@ class Canvas:
         self.photo.paste((6, 6, 9), box, alpha.point([round(min(1, factor) * i) for i in range(256)]))
 
     def cast(self, x: float, y: float, z: float) -> Point:
-        """The point on the table, centimetres, where the shadow of a point falls."""
+        """The point on the table where the shadow of the point (x, y, z) falls, approximately; all in centimetres."""
         lift = z * 0.6 / max(0.35, self.light[2])
         return x - self.light[0] * lift, y + self.light[1] * lift
 
     def surface(self, corners: Sequence[Point], skin: Image.Image, span: float, degrees: float = 0) -> None:
-        """Lay a texture of `span` centimetres on a polygon of the table; corners in centimetres."""
+        """Cover a polygon of the table, centimetres, with the square texture `skin`, `span` centimetres wide."""
         shape = [[self.camera.project(x, y) for x, y in corners]]
 
         def shade(canvas: Canvas, alpha: Image.Image, box: Box) -> np.ndarray:
@@ -312,9 +320,9 @@ def _box(shape: Shape, size: tuple[int, int], zoom: tuple[float, float], grow: i
 
 
 def _coverage(shape: Shape, box: Box, zoom: tuple[float, float], fine: int | None = None) -> Image.Image:
-    """The coverage of each pixel of a box by the shape, 'L' 0..255."""
+    """The coverage of each pixel of a box by the shape, 'L' 0..255; a `zoom` below 1 shrinks the image."""
     w, h = (max(1, round((box[2] - box[0]) * min(1, zoom[0]))), max(1, round((box[3] - box[1]) * min(1, zoom[1]))))
-    # A small shape is mostly edge, so it gets finer steps.
+    # Many pixels of a small shape lie on its edge, so a small shape gets more subpixels.
     fine = fine or (4 if w * h < 60_000 else 2)
     image = Image.new("L", (w * fine, h * fine))
     pen = ImageDraw.Draw(image)
@@ -339,7 +347,7 @@ def _cut(shape: Shape, box: Box, zoom: tuple[float, float], within: Shape | None
 
 # Shades.
 def grid(box: Box) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel centres of a box: (1, w) and (h, 1) float32."""
+    """Pixel centres of a box: x, (1, w) float32, and y, (h, 1) float32."""
     x = np.arange(box[0], box[2], dtype=np.float32)[None] + np.float32(0.5)
     return x, np.arange(box[1], box[3], dtype=np.float32)[:, None] + np.float32(0.5)
 
@@ -349,7 +357,7 @@ def puffy(color: Color, soft: float, depth: float = 1, rng: Rng | None = None, g
     dice = None if rng is None else child(rng)
 
     def shade(canvas: Canvas, alpha: Image.Image, box: Box) -> np.ndarray:
-        # A wide slope is computed at a small size: at full size its 8-bit steps would show.
+        # A wide slope is computed at a small size: at full size the 8-bit steps of the height map would show.
         wide = max(0.6, soft)
         shrink = max(1.0, wide / 5)
         small = alpha.resize([max(1, round(side / shrink)) for side in alpha.size], Image.Resampling.BOX)
@@ -371,7 +379,7 @@ def puffy(color: Color, soft: float, depth: float = 1, rng: Rng | None = None, g
 
 
 def speckled(rng: Rng, color: Color, amount: float, cell: float = 6) -> Shade:
-    """Shade with a flat colour and lumps of `cell` pixels."""
+    """Shade with a flat colour and lighter and darker lumps of `cell` pixels; `amount` is the contrast."""
     dice = child(rng)
 
     def shade(canvas: Canvas, alpha: Image.Image, box: Box) -> np.ndarray:
@@ -383,7 +391,11 @@ def speckled(rng: Rng, color: Color, amount: float, cell: float = 6) -> Shade:
 
 
 def hollow(color: Color, center: Point, radii: Point, curve: float, streak: float = 0, glow: float = 0) -> Shade:
-    """Shade the inside of a dish, brighter away from the lamp; `streak` is the shine of turned metal, `glow` a haze."""
+    """Shade the inside of a round dish: brighter away from the lamp if `curve` is positive, else brighter towards it.
+
+    `streak` is the strength, in grey levels, of the two bright streaks that light makes on turned metal; `glow` is the
+    strength, in grey levels, of a haze that is brightest in the middle.
+    """
 
     def shade(canvas: Canvas, alpha: Image.Image, box: Box) -> np.ndarray:
         x, y = grid(box)
