@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> int:
-    """Serve until stopped."""
+    """Serve until SIGTERM or Ctrl+C; `InputError` if the extra `serve` or the model is missing."""
     try:
         for name in ("fastapi", "uvicorn"):
             importlib.import_module(name)

@@ -1,4 +1,7 @@
-"""Distractors: other objects in a kitchen, hands included. None is an egg or a pan, though some look like it."""
+"""Distractors, drawn as background: other objects of a kitchen or a desk, and hands. Some look like eggs or pans.
+
+Positions and sizes are in centimetres, angles in degrees, unless a docstring says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,10 @@ def slab(
     z: float = 0,
     skin: str | None = None,
 ) -> list[Point]:
-    """Draw a cuboid of w x d x h centimetres; return the corners of its top in pixels."""
+    """Draw a cuboid of w x d x h centimetres; return the four corners of its top in pixels.
+
+    `z` is the height of the bottom. The skin "label" prints one to four coloured areas on the top.
+    """
     offsets = [turn(sx * w / 2, sy * d / 2, heading) for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     low = [canvas.camera.project(x + dx, y + dy, z) for dx, dy in offsets]
     top = [canvas.camera.project(x + dx, y + dy, z + h) for dx, dy in offsets]
@@ -62,7 +68,7 @@ def slab(
 
 
 def blend(quad: Sequence[Point], p: float, q: float) -> Point:
-    """The point at fractions p and q along the two sides of a quadrilateral, pixels."""
+    """Interpolate in a quadrilateral, pixels: `p` runs from the first corner to the second, `q` to the last."""
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = quad
     u = (1 - q) * ((1 - p) * ax + p * bx) + q * ((1 - p) * dx + p * cx)
     v = (1 - q) * ((1 - p) * ay + p * by) + q * ((1 - p) * dy + p * cy)
@@ -95,7 +101,7 @@ def board(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def knife(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0) -> None:
-    """A knife, spoon or spatula: its dark thin handle is no part of a pan."""
+    """A knife, spoon or spatula. Its thin handle looks like the handle of a pan, but is background."""
     dx, dy = turn(1, 0, uniform(rng, 0, 360))
     s, blade = canvas.camera.scale(x, y), near(rng, pick(rng, (STEEL, (200, 202, 204), (190, 150, 100), BLACK)), 20)
     tip, neck, end = (canvas.camera.project(x + dx * t, y + dy * t, z + 0.4) for t in (14, 0, -11))
@@ -106,7 +112,7 @@ def knife(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0) -> None:
 
 
 def can(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
-    """A cup, jar or bottle: stacked frustums."""
+    """A cup or jar, drawn as one truncated cone, or a bottle, drawn as three."""
     color, radius, height = anycolor(rng), uniform(rng, 2, 5), uniform(rng, 4, 20)
     cap = anycolor(rng)
     levels = [(0.0, radius, color), (height, radius * uniform(rng, 0.85, 1.15), color)]
@@ -154,7 +160,7 @@ def cable(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def laptop(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
-    """The lower half of a laptop; its keys are rows of dark squares."""
+    """The keyboard half of a laptop; the keys are five rows of dark rectangles."""
     top = slab(canvas, rng, x, y, 33, 23, 1.5, uniform(rng, -40, 40), near(rng, (214, 216, 218)))
     for row in range(5):
         for key in range(12):
@@ -164,7 +170,7 @@ def laptop(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def grille(canvas: Canvas, rng: Rng, y: float, heading: float) -> None:
-    """The slits of a radiator across the whole table."""
+    """Four to eight parallel slits of a radiator, 140 centimetres long."""
     gap, tone = uniform(rng, 1.2, 2.6), darker((200, 200, 190), uniform(rng, 0.25, 0.8))
     for k in range(int(rng.integers(4, 9))):
         slit = [turn(a, y + gap * (k + b), heading) for a, b in ((-70, 0), (70, 0), (70, 0.5), (-70, 0.5))]
@@ -172,7 +178,7 @@ def grille(canvas: Canvas, rng: Rng, y: float, heading: float) -> None:
 
 
 def marker(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
-    """A sheet with a square code of black and white cells."""
+    """A sheet with a square fiducial marker: random black and white cells inside a black border."""
     side, cells, heading = uniform(rng, 9, 14), int(rng.integers(5, 8)), uniform(rng, -20, 20)
     top = slab(canvas, rng, x, y, side, side, 0.1, heading, (236, 236, 232))
     dark = rng.integers(0, 2, (cells, cells))
@@ -187,7 +193,7 @@ def marker(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def hotplate(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
-    """A white box with a round black plate, which is not a pan, and often a small box on it."""
+    """A hotplate: a white box with a round black plate, which is background, and often a small box on the plate."""
     heading, color = uniform(rng, -15, 15), near(rng, (232, 234, 236), 10)
     slab(canvas, rng, x, y, 22, 25, 6, heading, color)
     canvas.paint([ring(canvas, x, y, 6.5, 9.6)], near(rng, STEEL))
@@ -212,7 +218,7 @@ def hotplate(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def hob(canvas: Canvas, rng: Rng, x: float, y: float, w: float, d: float) -> list[Point]:
-    """A cooker top with four rings, electric or gas; return the centres of the rings in centimetres."""
+    """Draw a cooker top with four burners, electric or gas; return the centres of the burners in centimetres."""
     color = near(rng, pick(rng, ((28, 28, 30), (40, 40, 44), (226, 226, 222), STEEL)), 8)
     slab(canvas, rng, x, y, w, d, 1, 0, color)
     gas = chance(rng, 0.5)
@@ -248,7 +254,10 @@ def carton(
     heading: float = 0,
     dice: Rng | None = None,
 ) -> None:
-    """An open egg carton: the carton is background, the visible part of each egg is egg. `dice` fills the cells."""
+    """An open egg carton: the carton is background, the visible part of each egg is of class egg.
+
+    Each cell holds an egg with probability `full`; the generator `dice` decides which cells do.
+    """
     dice = dice or rng
     color = near(
         rng,
@@ -258,7 +267,7 @@ def carton(
     )
     cell, height, brown = uniform(rng, 4.7, 5.2), uniform(rng, 3.4, 4.6), pick(rng, (0.0, 0.1, 0.9, 1.0))
     w, d = columns * cell + 1.5, rows * cell + 1.5
-    if chance(rng, 0.75):  # the lid, open behind
+    if chance(rng, 0.75):  # the open lid, behind the cells
         lean = uniform(rng, 0.5, 1.1) * d
         corners = [
             turn(sx * w / 2, sy, heading)
@@ -326,9 +335,12 @@ def hand(
     held: Callable[[], None] | None = None,
     fingers: int = 4,
 ) -> None:
-    """An arm that reaches in from outside the frame, with its fingers at pixel (u, v).
+    """An arm that reaches into the photo from outside, with its fingers at pixel (u, v).
 
-    `heading` is in degrees on the photo, `s` in pixels per centimetre. `held` draws between fingers and thumb.
+    `heading` is the direction in which the hand points, in degrees clockwise from the photo's x axis. `s` is in pixels
+    per centimetre. `grip` bends the fingers, from 0, straight, to 1, closed; None is random. Only the last `fingers`
+    fingers follow `grip`, the rest are closed. `held` draws the object in the hand, after the fingers and before the
+    thumb.
     """
     dx, dy = turn(1, 0, heading)
     side, grip = pick(rng, (-1, 1)), uniform(rng, 0, 1) if grip is None else grip
@@ -383,3 +395,4 @@ DISTRACTORS = (
     pot,
     marker,
 )
+"""Functions that draw one distractor each; the ones that occur twice are drawn twice as often."""

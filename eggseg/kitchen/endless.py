@@ -16,7 +16,7 @@ from eggseg.devices.pipelines import ENDLESS, untuned
 from eggseg.kitchen import scenes
 
 AHEAD = 32
-"""How many scenes are drawn ahead."""
+"""Number of scenes that are drawn in advance."""
 
 
 def train_batches(
@@ -30,10 +30,11 @@ def train_batches(
     worker: int = 0,
     workers: int = 1,
 ) -> tf.data.Dataset:
-    """Endless batches like `loader.train_batches`; each scene shows a different place.
+    """Endless batches of augmented scenes, (b, size, size, 3) float32 in 0..255, and class ids, (b, size, size) uint8.
 
-    An epoch is `steps` batches. Scene and augmentation depend only on the seed and the scene's number, so that a run
-    resumed at `first_epoch` sees the same scenes as an uninterrupted run. Each of n workers sees every n-th scene.
+    Each scene has its own table, camera position and light. An epoch is `steps` batches. At equal `size` and
+    `strength`, a scene and its augmentation depend only on the seed and the scene's number, so a run that resumes at
+    `first_epoch` sees the same scenes as an uninterrupted run. Each of n workers sees every n-th scene.
     """
     numbers = range(first_epoch * steps * batch_size * workers + worker, sys.maxsize, workers)
 
@@ -50,8 +51,8 @@ def train_batches(
 
 
 def _drawn(seed: int, numbers: Iterable[int], size: int) -> Iterator[np.ndarray]:
-    """Draw the squares of the numbered scenes on all processors; yields them in order."""
-    # Spawned, not forked: TensorFlow's threads do not survive a fork.
+    """Yield the scenes of `numbers` in order, as `scenes.square` returns them; processes on all processors draw."""
+    # Spawn, not fork: a forked process could wait forever for a lock that one of TensorFlow's threads held.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(mp_context=context) as pool:
         ahead: collections.deque[Future[np.ndarray]] = collections.deque()

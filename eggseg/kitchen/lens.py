@@ -1,4 +1,4 @@
-"""What light, lens and sensor do to a clean photo: uneven light, haze, blur, colour casts, gamma, noise."""
+"""Effects of light, lens and sensor on a clean drawing: uneven light, glare, blur, colour cast, gamma, noise."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from eggseg.kitchen.canvas import Rng, chance, uniform
 class Look:
     """Ranges of the effects of light, lens and sensor; each pair is (least, most)."""
 
-    exposure: tuple[float, float] = (0.8, 1.25)  # factor on the automatic exposure
-    gamma: tuple[float, float] = (0.8, 1.25)
-    cast: float = 0.08  # white balance, relative change of a channel's gain
-    blur: tuple[float, float] = (0.0, 0.9)  # standard deviation, pixels of a 640 pixel photo
-    motion: float = 0.1  # probability of a blur along one axis
-    noise: tuple[float, float] = (0.5, 5.0)  # grey levels
-    vignette: tuple[float, float] = (0.0, 0.35)  # light lost in the corners
-    shade: tuple[float, float] = (0.65, 1.0)  # the darkest of the uneven light
+    exposure: tuple[float, float] = (0.8, 1.25)  # factor on the automatic exposure; each frame varies it by up to 5 %
+    gamma: tuple[float, float] = (0.8, 1.25)  # exponent of brightness; above 1 is darker
+    cast: float = 0.08  # white balance: largest relative change of the gains of red and blue; green has a quarter
+    blur: tuple[float, float] = (0.0, 0.9)  # standard deviation, 1/640 of the long side; times 0.5 to 1.3 in each frame
+    motion: float = 0.1  # probability of motion blur, along one axis of the photo
+    noise: tuple[float, float] = (0.5, 5.0)  # standard deviation, grey levels
+    vignette: tuple[float, float] = (0.0, 0.35)  # fraction of the light that the corners lose
+    shade: tuple[float, float] = (0.65, 1.0)  # lower limit of the uneven light, whose upper limit is 1
 
 
 def expose(photo: Image.Image, look: Look, place: Rng, now: Rng) -> Image.Image:
-    """Turn a clean drawing into a photo; `place` draws what a run of frames shares, `now` what is new in each frame."""
+    """Turn a clean drawing into a photo.
+
+    The generator `place` starts from the same seed in all frames of a run, `now` from a new seed in each frame.
+    """
     w, h = photo.size
     photo = ImageChops.multiply(photo, _uneven(place, (w, h), look).convert("RGB"))
     if chance(place, 0.5):
@@ -53,7 +56,7 @@ def _uneven(rng: Rng, size: tuple[int, int], look: Look) -> Image.Image:
 
 
 def _glare(rng: Rng, size: tuple[int, int], strength: float) -> Image.Image:
-    """A soft pool of light at a random place, 'L'."""
+    """The opacity of a soft elliptical glare at a random position, 'L', 0..`strength`."""
     x = np.arange(64, dtype=np.float32)
     p = (x[None] - np.float32(uniform(rng, 0, 64))) / np.float32(uniform(rng, 6, 40))
     q = (x[:, None] - np.float32(uniform(rng, 0, 64))) / np.float32(uniform(rng, 6, 40))
@@ -64,7 +67,10 @@ def _glare(rng: Rng, size: tuple[int, int], strength: float) -> Image.Image:
 
 
 def _meter(photo: Image.Image) -> float:
-    """The gain of the automatic exposure: half way from the photo's brightness to middle grey."""
+    """The gain of the automatic exposure: sqrt(115 / mean grey level of the photo), where 115 is middle grey.
+
+    The square root corrects half of the error in exposure stops.
+    """
     cells = np.asarray(photo.convert("L").resize((8, 8), Image.Resampling.BOX), np.int64)
     return (115 * 64 / max(64, int(cells.sum()))) ** 0.5
 
@@ -87,11 +93,14 @@ def _curve(look: Look, meter: float, place: Rng, now: Rng) -> list[int]:
 
 
 def _sensor(photo: Image.Image, curve: list[int], level: float, rng: Rng) -> Image.Image:
-    """Apply the tables and add noise of triangular distribution, partly common to the channels."""
+    """Apply the lookup tables and add noise with a standard deviation of `level` grey levels.
+
+    The noise is the sum of two uniform parts: one is common to the three channels, one is separate for each.
+    """
     pixels = np.asarray(photo.point(curve), np.int16)
     h, w, _ = pixels.shape
     grey = np.frombuffer(rng.bytes(h * w), np.uint8).reshape(h, w, 1).astype(np.int16)
     color = np.frombuffer(rng.bytes(h * w * 3), np.uint8).reshape(h, w, 3)
-    # The standard deviation of uniform noise over 255 grey levels is 74; of the sum of two it is 104.
+    # Uniform noise in 0..255 has a standard deviation of 74 grey levels; the sum of two such noises has 104.
     grains = (grey + color - 255) * np.int16(round(level * 256 / 104)) >> 8
     return Image.fromarray(np.clip(pixels + grains, 0, 255).astype(np.uint8))

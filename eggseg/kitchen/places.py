@@ -1,7 +1,8 @@
-"""The places of the scenes, from an office table to a hob: one function each, of the size and two generators.
+"""The places of the scenes, from an office table to a hob. One function (size, full, place, now) draws each place.
 
-`place` draws what a run of frames shares, `now` what is new in each frame. `size` is the size of the photo and `full`
-the size of the class ids, (width, height) in pixels.
+`size` is the size of the photo and `full` the size of the class ids, (width, height) in pixels. The generator `place`
+starts from the same seed in all frames of a run, `now` from a new seed in each frame. Positions and lengths are in
+centimetres on the table, angles in degrees.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def stage(
     sway: float = 0.06,
     color: Color | None = None,
 ) -> Canvas:
-    """A canvas whose camera stays still during a run, except for the sway of a hand."""
+    """A canvas with a random camera and light; all frames of a run share them, except for the `sway` of the camera.
+
+    `distance`, `pitch` and `focal` are ranges of arguments of `Camera`; `roll` is the largest roll. `sway` imitates a
+    hand-held camera: each frame changes the distance by up to this fraction, and target, pitch and roll in proportion.
+    """
     far, low = uniform(place, *distance), uniform(place, *pitch)
     far, low = far * uniform(now, 1 - sway, 1 + sway), min(90.0, low + 60 * sway * uniform(now, -1, 1))
     target = (far * sway * uniform(now, -2, 2), far * sway * uniform(now, -2, 2))
@@ -67,7 +72,7 @@ def stage(
 
 
 def backdrop(canvas: Canvas, rng: Rng, busy: int) -> None:
-    """Draw the background behind the table: a wall or a floor with `busy` blurred objects."""
+    """Draw the background behind the table: a wall or a floor, and `busy` objects, drawn as coloured quadrilaterals."""
     w, h = canvas.photo.size
     skin = texture(rng, pick(rng, ("plain", "plain", "tile", "wood")), near(rng, canvas.color, 20), 256)
     canvas.photo.paste(skin.resize((w, h), Image.Resampling.BILINEAR))
@@ -100,6 +105,7 @@ TABLES: tuple[tuple[str, Color], ...] = (
     ("stripes", (110, 130, 160)),
     ("granite", (196, 190, 178)),
 )
+"""Kind and colour of the `texture` of table tops. Items 0 to 2 are dark, items 4 to 7 are wood."""
 
 
 def table(
@@ -110,7 +116,10 @@ def table(
     heading: float = 0,
     span: float | None = None,
 ) -> None:
-    """Draw a table top of +- `half` centimetres around the origin, textured in perspective."""
+    """Draw a table top, centred on the origin and rotated by `heading`; `half` is half of its width and depth.
+
+    `top` is the kind and the colour of the `texture`; `span` is the width that the texture covers, None the diagonal.
+    """
     corners = [turn(sx * half[0], sy * half[1], heading) for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     diagonal = 2 * (half[0] ** 2 + half[1] ** 2) ** 0.5
     canvas.surface(corners, texture(rng, top[0], near(rng, top[1], 14)), span or diagonal, heading)
@@ -121,7 +130,10 @@ def spot(rng: Rng, half: tuple[float, float], heading: float = 0) -> tuple[float
 
 
 def apart(rng: Rng, taken: Taken, half: tuple[float, float], radius: float) -> tuple[float, float]:
-    """A random point whose disc overlaps none in `taken`, if ten tries find one; adds the disc to `taken`."""
+    """A random point (x, y) whose disc of `radius` overlaps no disc in `taken`; after ten failed tries, the last point.
+
+    The disc is added to `taken`.
+    """
     for _ in range(10):
         x, y = spot(rng, half)
         if all((x - a) ** 2 + (y - b) ** 2 > (r + radius) ** 2 for a, b, r in taken):
@@ -136,7 +148,10 @@ def along(start: tuple[float, float], distance: float, heading: float) -> tuple[
 
 
 def strew(canvas: Canvas, place: Rng, count: int, half: tuple[float, float], taken: Taken) -> None:
-    """Put distractors, the same throughout a run; they keep some distance but may hide one another."""
+    """Put `count` random distractors, the same in all frames of a run that pass equal `taken`.
+
+    `apart` places each distractor as a disc of 5 centimetres. A distractor may hide another one from the camera.
+    """
     for _ in range(count):
         canvas.put(place, pick(place, clutter.DISTRACTORS), *apart(place, taken, half, 5))
 
@@ -144,7 +159,7 @@ def strew(canvas: Canvas, place: Rng, count: int, half: tuple[float, float], tak
 def eggs_inside(
     canvas: Canvas, now: Rng, x: float, y: float, radius: float, count: int, z: float = 0.4
 ) -> Callable[[Shape], None]:
-    """A function that draws the contents of a pan: eggs, kept apart, the farthest first."""
+    """A function that draws `count` eggs in a pan, placed with `apart`, the farthest from the camera first."""
     taken: Taken = []
     spots = sorted((apart(now, taken, (radius * 0.5, radius * 0.5), 2.4) for _ in range(count)), key=lambda p: -p[1])
     dice = [child(now) for _ in spots]
@@ -174,7 +189,10 @@ def put_pan(
     eggs: float = 0.3,
     food: float = 0.15,
 ) -> None:
-    """Put a pan that looks the same throughout a run; its contents change from frame to frame."""
+    """Put a pan that looks the same in all frames of a run; its contents change from frame to frame.
+
+    The pan holds eggs with probability `eggs`, food with probability `food`, never eggs and food together.
+    """
     inside = None
     roll = uniform(now, 0, 1)
     if roll < eggs:
@@ -192,7 +210,11 @@ def reach(
     z: float = 2,
     from_below: float = 0.8,
 ) -> None:
-    """Draw a hand that reaches for a point on the table, with or without an egg in it."""
+    """Draw a hand that reaches for `target` on the table; `egg` says if the hand holds an egg, None is random.
+
+    `z` is the height of the fingers. With probability `from_below` the arm comes from the lower edge of the photo,
+    otherwise from a random side.
+    """
     u, v = canvas.camera.project(*target, z)
     s = canvas.camera.scale(*target, z + 3)
     heading = uniform(now, -140, -40) if chance(now, from_below) else uniform(now, 0, 360)
@@ -221,7 +243,7 @@ def reach(
 
 
 def overhead(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """A camera over a work table: eggs of some twenty pixels, a dark pan, a hotplate, boxes, arms."""
+    """A camera above a work table: small eggs (20 to 40 pixels of 640), often a dark pan, a hotplate or hands."""
     canvas = stage(size, full, place, now, (105, 150), (80, 90), (0.8, 1.05), 6, 0.008, near(place, (70, 66, 60), 40))
     backdrop(canvas, place, int(place.integers(6, 16)))
     half, heading = (uniform(place, 45, 62), uniform(place, 24, 36)), uniform(place, -9, 9)
@@ -244,7 +266,7 @@ def overhead(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
     for thing in (clutter.can, clutter.reel, clutter.reel, clutter.cable, props.lookalike, clutter.knife):
         if chance(place, 0.4):
             canvas.put(place, thing, *apart(place, taken, inner, 4))
-    grips: list[tuple[float, float]] = []  # end of the pan's handle, if there is a pan
+    grips: list[tuple[float, float]] = []  # a point on the pan's handle, if there is a pan
     radius, looks = uniform(place, 9, 13), child(place)
     if chance(now, 0.62):
         pan_at = apart(now, taken, inner, radius)
@@ -261,7 +283,7 @@ def overhead(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def aslant(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """A pan on a table seen at a slant, mostly dark on dark, an egg in it or beside it."""
+    """A table, usually dark, seen at a slant, usually with a dark pan; eggs may lie in the pan or on the table."""
     canvas = stage(size, full, place, now, (42, 88), (25, 62), (0.75, 1.1), 8, 0.06, near(place, (205, 206, 204), 30))
     backdrop(canvas, place, int(place.integers(0, 4)))
     half, heading = (uniform(place, 38, 75), uniform(place, 28, 45)), uniform(place, -40, 40)
@@ -288,7 +310,7 @@ def aslant(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def plate_top(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """A plate from above, mostly on wood, with one to three eggs on it and a coin beside it."""
+    """A plate with one to three eggs, seen from above, mostly on wood, next to a flat round object such as a coin."""
     canvas = stage(size, full, place, now, (28, 52), (62, 90), (0.8, 1.2), 10, 0.05)
     top = pick(place, TABLES[4:8]) if chance(place, 0.6) else pick(place, TABLES)
     table(canvas, place, (80, 80), top, uniform(place, -10, 10), 70)
@@ -315,7 +337,7 @@ def plate_top(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def plate_side(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """A plate seen from almost table height, in front of a wall or a cupboard."""
+    """One egg on a plate, in a pan or on the table, seen at a pitch of 4 to 22 degrees, in front of a wall."""
     canvas = stage(size, full, place, now, (35, 60), (6, 20), (1.0, 1.4), 3, 0.03, near(place, (160, 120, 84), 50))
     backdrop(canvas, place, int(place.integers(0, 3)))
     top = pick(place, TABLES[4:8]) if chance(place, 0.6) else pick(place, TABLES)
@@ -339,7 +361,7 @@ def plate_side(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def closeup(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """One egg that fills much of the frame, on a plate or the table, often with a finger or a hand beside it."""
+    """An egg close to the camera, on a plate or on the table, often with a hand that points at the egg."""
     if chance(place, 0.4):
         return peeled(size, full, place, now)
     canvas = stage(size, full, place, now, (14, 38), (35, 85), (0.8, 1.3), 12, 0.08, near(place, (150, 150, 150), 60))
@@ -365,9 +387,9 @@ def closeup(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def peeled(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """White on white: a peeled boiled egg on a plate that fills the frame, in window light.
+    """One or two white eggs, like peeled boiled eggs, on a white plate close to the camera, in soft, bright light.
 
-    Sometimes the egg is brown instead, so that the network does not take white for the mark of an egg.
+    In 30 % of the frames the eggs are brown, so that the network does not learn that all eggs are white.
     """
     canvas = stage(size, full, place, now, (10, 26), (50, 90), (0.8, 1.3), 20, 0.08, near(place, (225, 223, 216), 20))
     canvas.ambient, canvas.shadow_strength = uniform(place, 0.66, 0.92), uniform(place, 0.1, 0.4)
@@ -389,7 +411,7 @@ def peeled(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def point_at(canvas: Canvas, now: Rng, x: float, y: float, fingers: int) -> None:
-    """Draw a hand from the side with `fingers` stretched fingers; it points at (x, y) on the table."""
+    """Draw a hand that comes from the left and points at (x, y) on the table; `fingers` as in `clutter.hand`."""
     heading = uniform(now, -60, 60)
     u, v = canvas.camera.project(x, y, 2)
     s = canvas.camera.scale(x, y, 3) * uniform(now, 0.8, 1.2)
@@ -398,7 +420,7 @@ def point_at(canvas: Canvas, now: Rng, x: float, y: float, fingers: int) -> None
 
 
 def carton_scene(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """An open egg carton, more or less full, sometimes with a pan beside it."""
+    """An open egg carton, on average 40 to 100 % full; often a pan or single eggs lie next to the carton."""
     canvas = stage(size, full, place, now, (45, 85), (40, 85), (0.85, 1.2), 10, 0.05)
     backdrop(canvas, place, 2)
     top = pick(place, TABLES)
@@ -420,7 +442,7 @@ def carton_scene(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def stove(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """A hob with pans of several colours, pots and lids on its rings, seen from above or aslant."""
+    """A hob with pans of several colours, pots and lids on its burners, seen from above or at a slant."""
     canvas = stage(size, full, place, now, (75, 120), (42, 88), (0.8, 1.1), 8, 0.05)
     backdrop(canvas, place, 4)
     table(canvas, place, (110, 42), pick(place, TABLES), span=230)
@@ -463,7 +485,7 @@ def stove(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def kitchen(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """The view of a cook's head camera: a cluttered worktop, a hob at one side, both hands at work with eggs."""
+    """The view of a cook's head camera: a cluttered worktop, often with a hob, and hands that often hold eggs."""
     canvas = stage(
         size, full, place, now, (65, 105), (38, 80), (0.55, 0.75), 20, 0.08, near(place, (130, 124, 116), 60)
     )
@@ -517,7 +539,7 @@ def kitchen(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def desk(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """A wide, bright view of a desk, not a kitchen: a laptop, the slits of a radiator, an egg on them or in a hand."""
+    """A wide view of a desk, not a kitchen: often a laptop, slits of a radiator, an egg on the desk or in a hand."""
     canvas = stage(size, full, place, now, (26, 55), (20, 60), (0.55, 0.9), 25, 0.08, near(place, (224, 226, 222), 20))
     backdrop(canvas, place, int(place.integers(0, 5)))
     heading = uniform(place, -40, 40)
@@ -536,7 +558,7 @@ def desk(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def anything(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
-    """Any table, any camera, any objects: no prior for the network to rely on."""
+    """A random table, camera and choice of objects, so that the network does not learn one typical place."""
     canvas = stage(size, full, place, now, (45, 130), (22, 90), (0.6, 1.3), 40, 0.05)
     backdrop(canvas, place, int(place.integers(0, 12)))
     half = (uniform(place, 30, 80), uniform(place, 25, 60))

@@ -1,6 +1,7 @@
-"""Eggs, pans, dishes and their lookalikes, each drawn by one function (canvas, rng, x, y, ...).
+"""Eggs, objects that look like eggs, pans and other dishes. One function (canvas, rng, x, y, ...) draws each object.
 
-Positions and sizes are in centimetres on the table. `rng` decides the looks of an object, independent of its position.
+Positions and sizes are in centimetres on the table, angles in degrees. The generator `rng` determines the size, colour
+and shape of an object, whatever its position.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ STEEL: Color = (176, 178, 182)
 BLACK: Color = (34, 34, 37)
 
 
-# Round objects.
+# Eggs and lookalikes.
 def ovoid(
     canvas: Canvas,
     rng: Rng,
@@ -65,7 +66,12 @@ def ovoid(
     within: Shape | None = None,
     shadow: bool = True,
 ) -> None:
-    """An egg or a lookalike. Centimetres and degrees; it rests at (x, y, z)."""
+    """Draw an egg or a lookalike of class `owner`; its centre is above (x, y), its lowest point at height `z`.
+
+    `tilt` is the angle between the long axis and the table. `taper` makes one end narrower and the opposite end wider
+    than an ellipse, by up to this fraction. `gloss` is the strength of the highlight, `spots` the contrast of
+    lighter and darker spots.
+    """
     camera, light, dice = canvas.camera, canvas.light, child(rng)
     a, b = length / 2, width / 2
     ch, sh = turn(1, 0, heading)
@@ -101,7 +107,7 @@ def ovoid(
         nz = np.sqrt(np.maximum(1 - p * p - q * q, 0))
         nx, ny = p * np.float32(cos) - q * np.float32(sin), p * np.float32(sin) + q * np.float32(cos)
         lit = np.maximum(nx * np.float32(light[0]) + ny * np.float32(light[1]) + nz * np.float32(light[2]), 0)
-        # The table below blocks light from the underside.
+        # The table blocks the light that would reach the underside.
         below = np.maximum(ny, 0) * np.float32(max(0.0, 1 + camera.forward[2]))
         value = np.float32(canvas.ambient) + np.float32(1.06 - canvas.ambient) * lit
         value = value - np.float32(0.14) * below - np.float32(0.1) * (1 - nz)
@@ -145,7 +151,7 @@ def egg(
     within: Shape | None = None,
     shadow: bool = True,
 ) -> None:
-    """A whole egg, lying unless tilted."""
+    """A whole egg. If None, `brown`, `heading` and `tilt` are random; a random tilt is at most 12 degrees."""
     brown = chance(rng, 0.6) if brown is None else brown
     length = uniform(rng, 5.2, 6.4)
     heading = uniform(rng, 0, 360) if heading is None else heading
@@ -157,7 +163,7 @@ def egg(
     ovoid(canvas, rng, x, y, z, length, width, heading, tilt, color, EGG, taper, gloss, spots, within, shadow)
 
 
-# Colour, length and width in centimetres, taper, gloss, spots; the comment is the name.
+# Colour, length and width in centimetres, then taper, gloss and spots as in `ovoid`.
 LOOKALIKES = (
     ((196, 122, 52), 7.5, 7.0, 0.05, 0.4, 0.10),  # onion
     ((150, 60, 90), 7.0, 6.6, 0.05, 0.6, 0.10),  # red onion
@@ -175,7 +181,7 @@ LOOKALIKES = (
 
 
 def lookalike(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0) -> None:
-    """Fruit, vegetables and balls: round like eggs, but background."""
+    """A random fruit, vegetable or ball: round like an egg, but background."""
     color, length, width, taper, gloss, spots = pick(rng, LOOKALIKES)
     ovoid(
         canvas,
@@ -222,7 +228,12 @@ def vessel(
     glow: float = 0,
     contents: Callable[[Shape], None] | None = None,
 ) -> None:
-    """A round dish; `foot` is its radius at the table; `colors`: outside, rim, wall, bottom. `contents` draws in it."""
+    """Draw a round dish of class `owner`; `colors` has the colours of outside, rim, inner wall and bottom.
+
+    `radius` is the radius at the upper edge, `foot` the radius at the bottom, `rim` the width of the rim. `shine` and
+    `glow` are the `streak` and the `glow` of `hollow`. `contents` draws what is in the dish; its argument is the
+    outline of the opening in pixels.
+    """
     outside, edge, wall, bottom = colors
     top, base = ring(canvas, x, y, z + depth, radius), ring(canvas, x, y, z, foot)
     s = canvas.camera.scale(x, y)
@@ -232,11 +243,12 @@ def vessel(
     center, radii = extent(inner)
     canvas.paint([top], hollow(edge, center, radii, -0.15, 40 if shine else 10), owner)
     canvas.paint([inner], hollow(wall, center, radii, 0.3, shine, 0), owner)
-    if shine:  # the lamp on the glaze, and the step down to the bottom
+    if shine:  # the reflection of the lamp on the inner wall
         sparkle = ring(canvas, x, y, z + depth * 0.6, (radius + foot) / 2 + 0.25)
         canvas.paint(
             [sparkle], hollow(darker(wall, 1.03), center, radii, 0.2, shine * 1.6), owner, within=[inner], opacity=0.5
         )
+    # The step between wall and bottom, then the bottom.
     middle, radii = extent(floor)
     canvas.paint(
         [ring(canvas, x, y, z + 0.3 * min(1, depth), foot + 0.15)],
@@ -305,7 +317,7 @@ def bowl(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def pot(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
-    """A pot: two ears and no handle, so it is not a pan."""
+    """A pot with two short side handles and no long handle: background, not a pan."""
     color = near(rng, pick(rng, (STEEL, STEEL, (60, 60, 64), (150, 30, 30), (40, 60, 110))))
     radius, depth = uniform(rng, 8, 13), uniform(rng, 8, 15)
     dx, dy = turn(radius + 1, 0, uniform(rng, 0, 180))
@@ -332,7 +344,7 @@ def pot(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
 
 
 def lid(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0, radius: float | None = None) -> None:
-    """A lid of steel or glass with a knob: round and metallic, but not a pan."""
+    """A lid of steel or glass with a knob: round and metallic like a pan, but background."""
     radius = radius or uniform(rng, 7, 13)
     color = near(rng, pick(rng, (STEEL, (140, 150, 150), (60, 62, 66))))
     base, top = ring(canvas, x, y, z, radius), ring(canvas, x, y, z + 2, radius * 0.5)
@@ -344,7 +356,7 @@ def lid(canvas: Canvas, rng: Rng, x: float, y: float, z: float = 0, radius: floa
 
 
 def food(canvas: Canvas, rng: Rng, x: float, y: float, radius: float, z: float, owner: int, inside: Shape) -> None:
-    """Pieces of food, often on a bed of sauce, clipped to their dish; some look like a fried egg."""
+    """Pieces of food of class `owner`, often on a bed of sauce, clipped to `inside`, the opening of the dish."""
     s = canvas.camera.scale(x, y)
     base = pick(
         rng,
@@ -381,6 +393,7 @@ PANS = (
     (120, 70, 40),
     (60, 110, 90),
 )
+"""Colours of pans; the first four are dark."""
 
 
 def pan(
@@ -395,7 +408,10 @@ def pan(
     dark: bool = False,
     reach: float = 1,
 ) -> None:
-    """A frying pan with its handle, of class pan. Its contents are of class pan too, except eggs."""
+    """A frying pan and its handle, of class pan. Food in the pan is of class pan too, but eggs are of class egg.
+
+    `heading` is the direction of the handle and `reach` a factor on its length. `contents` is as in `vessel`.
+    """
     outside = near(rng, pick(rng, PANS[:4] if dark or chance(rng, 0.45) else PANS), 8)
     inside = near(rng, pick(rng, PANS[:4]), 8) if chance(rng, 0.75) else outside
     radius = radius or uniform(rng, 9, 15)
@@ -457,6 +473,6 @@ def handle(
         PAN,
     )
     canvas.paint(slab(start, length, width * 0.85, width), puffy(color, 0.55 * s, 2.2), PAN)
-    if chance(rng, 0.7):  # the hole to hang it up
+    if chance(rng, 0.7):  # the hole for hanging the pan
         hole = slab(length - 1.6, length - 0.4, width * 0.42, width * 0.42)
         canvas.paint(hole, darker(color, 0.35), PAN)

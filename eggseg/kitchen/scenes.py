@@ -1,8 +1,9 @@
-"""Draw kitchen scenes with exact masks. The seed and the index determine a scene.
+"""Draw kitchen scenes with exact masks. The seed, the index and the run length determine a scene.
 
-The scenes come from several camera sessions, like a real collection: one camera, one place, one pattern of file names.
-A session consists of runs of a few frames that share table, camera, light and distractors; eggs, pans and hands move.
-Random numbers come from `numpy.random.default_rng`, only integers and uniform floats: the same on every machine.
+Like a real collection, the scenes come from several camera sessions. A session has one camera, one kind of place and
+its own file names. A session consists of runs. A run is a few consecutive frames that share table, light and, apart
+from small movements, the camera; hands, eggs and most pans move. Random numbers are the same on every machine: they
+come from `numpy.random.default_rng`, only as integers, bytes and uniform floats.
 """
 
 from __future__ import annotations
@@ -19,36 +20,38 @@ from eggseg.kitchen.canvas import Canvas, Rng, uniform
 from eggseg.kitchen.lens import Look, expose
 
 VERSION = 3
-"""Increase it whenever the same seed gives different scenes."""
+"""Version of the drawing code. Increase the version with each change after which a seed gives different scenes."""
 
 LONGEST = 1024
-"""Longest side, pixels, at which photos are drawn. A larger photo is drawn at this size, then enlarged; its class ids
-are drawn at full size."""
+"""Longest side, in pixels, at which photos are drawn.
+
+A larger photo is drawn at this size, then enlarged; its class ids are drawn at full size.
+"""
 
 Setting = Callable[[tuple[int, int], tuple[int, int], Rng, Rng], Canvas]
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """One camera in one kind of place: its file names and photo sizes (width, height)."""
+    """One camera in one kind of place: its file names, photo sizes, place and look."""
 
     names: tuple[str, ...]  # patterns of the file name; frames take them in turn
-    sizes: tuple[tuple[int, int], ...]
-    setting: Setting
+    sizes: tuple[tuple[int, int], ...]  # width, height, pixels; each run takes one of them at random
+    setting: Setting  # draws the place
     look: Look
-    step: int = 1  # difference between the numbers of consecutive frames
+    step: int = 1  # difference between the numbers in consecutive file names of one pattern
     run: int = 5  # frames in a run: consecutive frames with the same table, camera position and light
-    stretch: tuple[float, float] = (1.0, 1.0)  # range of the factor on the width: wrong aspect ratios
+    stretch: tuple[float, float] = (1.0, 1.0)  # range of the factor that widens photos, for wrong aspect ratios
 
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """The photo of an index: file name, size, camera session, run."""
+    """What `frame` returns for a scene: file name, size, session and run."""
 
     name: str
-    size: tuple[int, int]  # width, height
-    session: int
-    run: int
+    size: tuple[int, int]  # width, height, pixels
+    session: int  # index in `SESSIONS`
+    run: int  # index of the run in the session
 
 
 DARK = Look((0.45, 1.05), (0.9, 1.4), 0.16, (0.2, 1.6), 0.3, (2, 10), (0.1, 0.6), (0.4, 0.9))
@@ -80,13 +83,17 @@ SESSIONS = (
 )
 
 CYCLE = (0, 1, 2, 4, 3, 8, 10, 7, 2, 1, 6, 4, 5, 8, 2, 0, 4, 10, 6, 9)
-"""The session that each index takes, repeated every twenty indices. Some sessions occur more often."""
+"""Sessions, as indices in `SESSIONS`, of scenes 0 to 19; the next scenes repeat this cycle.
+
+A session that occurs n times here has n of every 20 scenes.
+"""
 
 
 def frame(seed: int, index: int, run_length: int | None = None) -> Frame:
-    """The name and size of a scene: the next frame of the session that `CYCLE` names for the index.
+    """The file name, size, session and run of scene `index`, without drawing; `CYCLE` gives its session.
 
-    A run has `run_length` frames; None takes the session's own run length.
+    A run has `run_length` frames, 1 or more; None takes the session's own run length. `ValueError` if `index` is
+    negative.
     """
     if index < 0:
         raise ValueError(f"a scene's index is 0 or more, not {index}")
@@ -127,7 +134,7 @@ def draw(
 
 
 def square(seed: int, index: int, size: int) -> np.ndarray:
-    """Scene `index` of `seed` as a run of its own, letterboxed: (size, size, 4) uint8, as in `squares.Squares`."""
+    """Scene `index` of `seed` at run length 1, letterboxed: (size, size, 4) uint8, as in `squares.Squares`."""
     width, height = frame(seed, index, 1).size
     width, height = (max(1, round(n * size / max(width, height))) for n in (width, height))
     top, left = (size - height) // 2, (size - width) // 2

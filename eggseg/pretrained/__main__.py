@@ -1,6 +1,7 @@
-"""`python -m eggseg.pretrained RUN --data_dir DATA`: make a run's model the one that comes with eggseg.
+"""`python -m eggseg.pretrained RUN --data_dir DATA`: replace the model that comes with eggseg by the model of a run.
 
-RUN is a run folder of `eggseg train --scenes`. The packed weights, not the run's, are measured on the photos of DATA.
+RUN is a run folder of `eggseg train --scenes --encoder plain`. The scores on the photos of DATA are those of the packed
+weights, which are rounded to float16.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def pack(settings: Settings) -> int:
-    """Measure the packed weights, then write weights, settings and scores into this package."""
+    """Measure the packed weights, then write weights, settings and scores into this package.
+
+    `InputError` if the run, or a run that it started from, was not trained on made-up scenes alone, or if the run has
+    an encoder other than `plain`.
+    """
     from eggseg.data import pairs
     from eggseg.data.classes import EGGS_AND_PANS
     from eggseg.evaluation import scoring

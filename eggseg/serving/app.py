@@ -1,4 +1,4 @@
-"""The web application: `/ping` and `/invocations`, within limits."""
+"""The web application: the routes `/ping` and `/invocations`; requests that exceed `Limits` get an error."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ class Service:
         self.requests = Budget(limits.queue, "requests")
         self.bytes = Budget(limits.queue_mib << 20, "bytes of requests")
         self.pixels = Budget(limits.queue_pixels, "pixels")
-        # Only two: parsing a body and encoding an answer briefly take several times the bytes of the body.
+        # Only two threads, to save memory: parsing a JSON body briefly takes several times the memory of the body.
+        # Encoding a JSON answer does the same.
         self.readers = ThreadPoolExecutor(2, "read")
 
     async def invocations(self, request: Request) -> Response:
         """Answer a request, with its masks or an error."""
         try:
             size = _announced(request)
-            # Take from the budgets first: a request that exceeds one gets 429 before its body is read.
+            # Take from these two budgets first: a request that exceeds one of them gets 429 before its body is read.
             with self.requests.taken(1), self.bytes.taken(size):
                 body = self._body(request)
                 return await _unless_gone(request, self._answer(await body, request))
@@ -51,14 +52,14 @@ class Service:
             return JSONResponse({"error": str(error)}, 429, {"Retry-After": "1"})
         except ClientDisconnect:
             return Response(status_code=400)  # the client has gone
-        except asyncio.CancelledError:  # uvicorn cancels what has not finished after `stop_seconds`
+        except asyncio.CancelledError:  # uvicorn cancels requests unfinished `stop_seconds` after SIGTERM
             return JSONResponse({"error": "the server stops"}, 503, {"Retry-After": "1"})
         except Exception as error:
             logging.getLogger(__name__).exception("a request could not be answered")
             return JSONResponse({"error": f"the model failed: {type(error).__name__}"}, 500)
 
     def close(self) -> None:
-        """Cancel work that has not begun."""
+        """Cancel queued work; work that has begun continues."""
         self.turns.close()
         self.readers.shutdown(wait=False, cancel_futures=True)
 
@@ -80,7 +81,7 @@ class Service:
         photos, pixels = await loop.run_in_executor(
             self.readers, self._photos, body, request.headers.get("content-type")
         )
-        del body  # frees memory: JSON is larger than its photos
+        del body  # free the memory: a JSON body is larger than the photos in it
         with self.pixels.taken(pixels):
             masks, counts = zip(*await self.turns.ask(photos), strict=True)
         accept = request.headers.get("accept")
@@ -88,7 +89,7 @@ class Service:
         return Response(answer[0], media_type=answer[1])
 
     def _photos(self, body: bytes, content_type: str | None) -> tuple[list[bytes], int]:
-        """The photos of a request, and their total pixels."""
+        """The encoded photos of a request, and their total number of pixels; `BadRequest` if they cannot be used."""
         photos = endpoint.photos(body, content_type)
         pixels = sum(self.masks.pixels(photo) for photo in photos)
         if pixels > self.limits.request_pixels:
@@ -116,7 +117,7 @@ def app(service: Service) -> FastAPI:
 
 
 def _announced(request: Request) -> int:
-    """Size of a body by the request's head, in bytes; the largest allowed size if the head does not state it."""
+    """Size of the body in bytes, by `Content-Length`; `MOST_BYTES` with `Transfer-Encoding`, which gives no size."""
     if "transfer-encoding" in request.headers:
         return MOST_BYTES
     size = int(request.headers.get("content-length", "0"))

@@ -1,4 +1,4 @@
-"""The HTTP protocol of the server: uvicorn's, with the deadlines that uvicorn lacks."""
+"""The HTTP protocol of the server: uvicorn's, with a deadline for waiting connections and a limit on open ones."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ def config(application: FastAPI, limits: Limits, host: str = "127.0.0.1", port: 
 
 
 def protocol(limits: Limits) -> type[H11Protocol]:
-    """uvicorn's h11 protocol that also closes connections that wait too long for a request's head, or are too many.
+    """uvicorn's h11 protocol, with a deadline for connections that wait for a request and a limit on open connections.
 
-    The same deadline ends an answer that the client does not take, since the next request cannot come before.
+    A connection waits from its start, and again from the end of each answer, until the server has the whole head of the
+    next request. A connection that waits for `receive_seconds` is closed. If more than `connections` are open, the one
+    that has waited longest is closed at once. For the server, an answer ends when its last bytes are in the send
+    buffer. So the deadline also closes a connection whose client does not receive the answer.
 
-    Why not a server that has this deadline: hypercorn and granian also close 520 connections with half a head each in
-    time. But when they run out of connections, new clients wait until others time out (a second in hypercorn, with a
-    traceback; five in granian). Here the oldest waiting connection is closed at once.
+    hypercorn and granian have such a deadline too. In a test, 520 clients sent half of a request's head each. Both
+    servers closed these connections in time. But a new client had to wait until then: 1 second in hypercorn, which
+    printed a traceback, and 5 seconds in granian.
     """
-    waiting: dict[Bounded, asyncio.TimerHandle] = {}  # the oldest first
+    waiting: dict[Bounded, asyncio.TimerHandle] = {}  # the connection that has waited longest comes first
 
     class Bounded(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -43,7 +46,7 @@ def protocol(limits: Limits) -> type[H11Protocol]:
                 oldest = next(iter(waiting))
                 oldest._wait_no_more()
                 oldest.transport.abort()
-                # Not left to `connection_lost`: several connections may be made before it is called.
+                # `connection_lost` would do this too late: more connections may be made before it is called.
                 self.connections.discard(oldest)
 
         def connection_lost(self, exc: Exception | None) -> None:

@@ -53,7 +53,7 @@ class Full(Exception):
 
 
 class Budget:
-    """An amount that requests share: a request takes its part at once or is refused; it never waits."""
+    """An amount that all requests share: a request takes its part at once or is refused; no request waits."""
 
     def __init__(self, most: int, unit: str) -> None:
         self.most = most
@@ -62,7 +62,7 @@ class Budget:
 
     @contextlib.contextmanager
     def taken(self, amount: int) -> Iterator[None]:
-        """Hold `amount` for the block; `Full` if less is left."""
+        """Hold `amount` during the `with` block; `Full` if less than `amount` is left."""
         if self.held + amount > self.most:
             raise Full(f"the server is busy: it takes {self.most} {self.unit} at a time")
         self.held += amount

@@ -15,17 +15,17 @@ from eggseg.serving.turns import Answer
 
 
 class Masks:
-    """Predicts masks of encoded photos of up to `max_pixels`. Its methods are thread-safe."""
+    """Predicts masks of encoded photos of at most `max_pixels` pixels. Its methods are thread-safe."""
 
     def __init__(self, segmenter: Segmenter, max_pixels: int) -> None:
         self.segmenter = segmenter
         self.max_pixels = min(max_pixels, segmenter.max_pixels)
-        # Compiled once: run eagerly, it takes milliseconds and holds the GIL.
+        # A graph: eager execution takes milliseconds, during which it holds the GIL.
         self._shape = tf.function(headers.shape, input_signature=[tf.TensorSpec((), tf.string)])
 
     def pixels(self, photo: bytes) -> int:
-        """Pixels of a photo by its header, without decoding; `BadRequest` if there are too many, or it is no photo."""
-        # Read the header as the graph does first, since the graph decodes the photo.
+        """Number of pixels of an encoded photo, from its header; `BadRequest` if too large or unreadable."""
+        # The graph decodes the photo, so first read the header with the graph's code. Pillow reads other formats.
         try:
             height, width = self._shape(tf.constant(photo)).numpy().tolist()
         except tf.errors.OpError:
@@ -41,9 +41,9 @@ class Masks:
         return height * width
 
     def segment(self, photo: bytes) -> Answer:
-        """The mask of a photo, by the signature `serving_default`; `BadRequest` with a reason if the photo is damaged.
+        """Predict the mask of an encoded photo, with the signature `serving_default`; `BadRequest` if it is damaged.
 
-        If the graph cannot decode the photo, Pillow does, and the mask comes from the signature `class_ids`.
+        If the graph cannot decode the photo, Pillow decodes it, and the signature `class_ids` predicts the mask.
         """
         try:
             out = self.segmenter.signatures["serving_default"](image_bytes=tf.constant([photo]))

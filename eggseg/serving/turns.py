@@ -1,4 +1,4 @@
-"""Fair turns for the photos of several requests."""
+"""Process the photos of several requests in fair turns: no request has to wait for all photos of another."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 Answer = tuple[bytes, list[int]]
-"""A mask, as the bytes of a PNG, and how many pixels each class has."""
+"""A mask as the bytes of a PNG, and its number of pixels of each class."""
 
 
 class Turns:
     """Gives photos to the model, at most `parallel` at a time.
 
-    asyncio's semaphore is first come, first served, and a request queues again for each of its photos. So a request
-    with many photos lets every other request pass between two of them, and a cancelled request leaves the queue.
+    asyncio's semaphore serves requests in the order in which they queue, and a request queues again for each of its
+    photos. So between two photos of one request, each waiting request has its turn. A cancelled request leaves the
+    queue.
     """
 
     def __init__(self, segment: Callable[[bytes], Answer], parallel: int) -> None:
         self.segment = segment
         self.line = asyncio.Semaphore(parallel)
-        # A thread finishes its photo even if the request is cancelled: the pool bounds these photos too.
+        # A cancelled request releases the semaphore, but its thread finishes the photo. The pool limits these threads.
         self.pool = ThreadPoolExecutor(parallel, "segment")
 
     async def ask(self, photos: Sequence[bytes]) -> list[Answer]:
-        """The answers for a request's photos, in order; an exception of `segment` ends the request."""
+        """Segment a request's photos one after another; an exception of `segment` is raised and ends the request."""
         answers = []
         for photo in photos:
             async with self.line:
@@ -32,5 +33,5 @@ class Turns:
         return answers
 
     def close(self) -> None:
-        """Cancel photos that have not begun."""
+        """Cancel the photos in the queue of the pool; photos that have begun are finished."""
         self.pool.shutdown(wait=False, cancel_futures=True)

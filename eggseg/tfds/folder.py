@@ -1,4 +1,4 @@
-"""Write a data set of tensorflow-datasets that has photos and masks as a folder to train on."""
+"""Write the photos and masks of a data set of tensorflow-datasets (TFDS) to a folder that `eggseg train` can read."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from eggseg.files import inside, write_bytes
 from eggseg.pictures import pillow
 
 NAMES = ("name", "file_name", "image/filename", "filename", "id")
-"""Features that may hold the name of a photo; the first that is there is used."""
+"""Features that may hold the name of a photo; the first one that the data set has is used."""
 
 
 def write(name: str, folder: Path, data_dir: Path | None = None) -> Path:
     """Write the photos and masks of a data set, or of one split, `NAME:SPLIT`, to FOLDER/images and FOLDER/masks.
 
-    Files are named as in the data set, or numbered; each is a PNG, whatever its suffix. `InputError` if the data set is
-    not available, or if its examples do not have exactly one photo and one mask.
+    `data_dir` is the folder in which TFDS keeps data sets; None is TFDS's default. Returns `folder`.
+
+    Files are named as in the data set, or numbered if it has no names; each file is a PNG, whatever its suffix.
+    `InputError` if the data set is not available, its examples do not have exactly one photo and one mask, or a name
+    occurs twice or leads out of the folder.
     """
-    importlib.import_module("eggseg.tfds.eggs_and_pans")  # registers it with TFDS
+    importlib.import_module("eggseg.tfds.eggs_and_pans")  # registers `eggs_and_pans` with TFDS
     name, _, part = name.partition(":")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -53,7 +56,7 @@ def _text(name: Any) -> str:
 
 
 def _keys(features: Any, name: str) -> tuple[str, str]:
-    """The names of the photo feature and the mask feature; `InputError` unless there is one of each."""
+    """The names of the photo feature and the mask feature; `InputError` unless there is exactly one of each."""
     channels = {key: feature.shape[-1] for key, feature in features.items() if isinstance(feature, tfds.features.Image)}
     photos, masks = ([key for key, count in channels.items() if count == wanted] for wanted in (3, 1))
     if len(photos) != 1 or len(masks) != 1:

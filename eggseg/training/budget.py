@@ -96,20 +96,14 @@ def square(size: int, epochs: float) -> int:
 
 
 def measure(setup: Setup) -> Pace:
-    """Train a model, which is then thrown away, for two short epochs like those of the run, and time the second."""
+    """Train a model, which is then thrown away, for two short epochs like those of the run, and time them."""
+    stopwatch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        alone: dict[str, Any] = {"output_dir": Path(folder), "folds": 0, "fold": "all", "resume": False, "patience": 0}
-
-        def short(steps: int, epochs: int) -> Setup:
-            config = dataclasses.replace(setup.config, epochs=epochs, **alone)
-            return dataclasses.replace(setup, config=config, share=dataclasses.replace(setup.share, steps=steps))
-
-        begun = clock()
-        # Planned for one step in all, so that nothing begins later, such as the loss on photos without masks.
-        recorder = fit.new_recorder(short(steps=1, epochs=1))
-        fit.fit(short(steps=2, epochs=1), recorder)
-        stopwatch = Stopwatch(clock() - begun)
-        fit.fit(short(steps=MEASURED_STEPS, epochs=2), recorder, [stopwatch])
+        config = dataclasses.replace(
+            setup.config, output_dir=Path(folder), folds=0, fold="all", epochs=2, resume=False, patience=0
+        )
+        short = dataclasses.replace(setup, config=config, share=dataclasses.replace(setup.share, steps=MEASURED_STEPS))
+        fit.fit(short, fit.new_recorder(short), [stopwatch])
     return stopwatch.pace()
 
 
@@ -124,27 +118,26 @@ def after(setup: Setup, pace: Pace) -> float:
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """Times the steps of one epoch, and what it takes beside them."""
+    """Times two epochs: the first includes the start, the second shows the pace."""
 
-    def __init__(self, start: float) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.start = start
-        self.begun = 0.0
-        self.ended = 0.0
+        self.begun = clock()
         self.steps: list[float] = []
         """When each step ended."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.begun = clock()
+        self.epochs: list[float] = []
+        """When each epoch ended."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.steps.append(clock())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.ended = clock()
+        self.epochs.append(clock())
 
     def pace(self) -> Pace:
-        # The first steps take batches that were made before.
-        few = len(self.steps) // 4
-        step = (self.steps[-1] - self.steps[few]) / (len(self.steps) - 1 - few)
-        return Pace(step, self.ended - self.steps[-1], self.start)
+        steps = self.steps[MEASURED_STEPS:]
+        # The batches of the first steps were made during validation.
+        few = MEASURED_STEPS // 4
+        step = (steps[-1] - steps[few]) / (MEASURED_STEPS - 1 - few)
+        rest = self.epochs[1] - steps[-1]
+        return Pace(step, rest, start=max(0.0, self.epochs[0] - self.begun - MEASURED_STEPS * step - rest))

@@ -1,4 +1,4 @@
-"""Build the network of the settings, with first weights, optimizer and learning rate schedule."""
+"""Build the network that the settings describe, its initial weights, optimizer and learning rate schedule."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eggseg.training.objective import IoU, KnownPixelCrossentropy
 from eggseg.training.optimizer import EncoderAdamW, LossScaling, WarmupCosine
 
 MOST_WARMUP = 0.2
-"""Largest share of a run's steps for the warm-up, and for the frozen encoder."""
+"""Largest share of a run's steps for the warm-up of the learning rate, and for training with a frozen encoder."""
 
 
 def precision(config: Config) -> hardware.Precision:
@@ -30,7 +30,7 @@ def precision(config: Config) -> hardware.Precision:
 
 
 def check(config: Config, classes: ClassTable) -> None:
-    """`InputError` where the network cannot be built, or its first weights are missing or do not fit."""
+    """`InputError` if the network cannot be built, or its initial weights are missing or do not fit."""
     if config.encoder != "plain":
         encoders.check(config.encoder, config.image_size, config.encoder_weights)
     if config.init:
@@ -38,13 +38,16 @@ def check(config: Config, classes: ClassTable) -> None:
 
 
 def load(model: keras.Model, init: Path) -> None:
-    """Load the averaged weights of a run folder, or a weights file; `InputError` where they do not fit."""
+    """Load weights from `init`, a run folder or a weights file; `InputError` if they are missing or do not fit.
+
+    A run folder gives its averaged weights.
+    """
     path = init / AVERAGED if init.is_dir() else init
     if not path.is_file():
         raise InputError(f"--init {init} holds no weights: expected a run folder or a .weights.h5 file")
     try:
         with warnings.catch_warnings():
-            # Keras only warns about layers without weights in the file, and leaves them unchanged.
+            # Make this an error: Keras only warns about a layer whose weights the file lacks, and keeps its weights.
             warnings.simplefilter("error", UserWarning)
             uncompiled(model).load_weights(path)
     except Exception as error:  # Keras raises all kinds of exceptions for damaged files
@@ -53,17 +56,17 @@ def load(model: keras.Model, init: Path) -> None:
 
 
 def network(config: Config, classes: ClassTable) -> keras.Model:
-    """The float32 network, without trained weights."""
+    """The network in float32, with random weights and not compiled."""
     return _network(config, classes, _encoder(config, "float32"), "float32")
 
 
 def compiled(
     config: Config, classes: ClassTable, steps: int, kind: Callable[..., keras.Model] = keras.Model
 ) -> keras.Model:
-    """The compiled network before its first step, with the pretrained weights of its encoder.
+    """The compiled network before its first step, with the pretrained weights of its encoder, if any.
 
-    `steps` is the number of steps per epoch. `kind` builds the model from inputs and outputs, for a class with its own
-    `train_step`.
+    `steps` is the number of steps per epoch. `kind` builds the model from inputs and outputs, such as a class with its
+    own `train_step`; on several machines, `DistributedModel` replaces `kind`.
     """
     number_type = precision(config)
     policy = number_type if number_type == "float32" else f"mixed_{number_type}"
@@ -78,7 +81,7 @@ def compiled(
         kind = DistributedModel
     model = kind(model.input, model.output)
     total = config.epochs * steps
-    # Capped, so that a short run gets past the warm-up and trains its encoder.
+    # Limited, so that a short run ends its warm-up early and then trains the encoder.
     warmup, frozen = (
         round(min(epochs * steps, MOST_WARMUP * total)) for epochs in (config.warmup_epochs, config.frozen_epochs)
     )

@@ -1,6 +1,7 @@
-"""Cross-validation: one run per fold, each in its own folder, then mean and spread of the figures.
+"""Cross-validation: one run per fold, each in its own folder, then mean and standard deviation of the figures.
 
-The photos of a fold have no influence on its run: the weights of the last epoch are measured.
+The last epoch of each run is measured, so the held-out photos do not choose the epoch. But with --patience, they choose
+when the run stops.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ SUMMARY = "folds.json"
 
 
 def run(config: Config) -> None:
-    """Train the fold `config.fold`, or all folds; once all are done, print their figures."""
+    """Train the fold `config.fold`, or all folds; once all folds are done, print and write their figures.
+
+    With --resume, "all" skips folds that are done. `InputError` with --keep best, or if a fold cannot be trained.
+    """
     if config.keep == "best":
         raise InputError("--keep best lets a fold choose the epoch that it measures: leave it out with --folds")
     if config.fold != "all":
@@ -72,7 +76,7 @@ def _runs(config: Config) -> list[Config]:
 
 
 def _no_session(config: Config) -> str:
-    """Why no camera session can be held out, from the record of fold 0; empty where one can, or without a record."""
+    """The reason why no camera session can be held out, from config.json of fold 0; empty if there is none."""
     path = dataclasses.replace(config, fold=0).run_dir / CONFIG
     return read_json(path).get("no_session", "") if path.exists() else ""
 
@@ -88,7 +92,7 @@ def _is_done(config: Config) -> bool:
     if recorded != decisive(config.to_json()):
         return False
     if config.tfds:
-        return True  # name and version identify the data
+        return True  # `decisive` compares the name of the data set; its content is not compared
     all_pairs = _pairs(config)
     if {pair.name for pair in all_pairs} != used | left_out:
         return False
@@ -96,7 +100,7 @@ def _is_done(config: Config) -> bool:
 
 
 def _pairs(config: Config) -> list[Pair]:
-    """All pairs that a run of `config` starts from."""
+    """All pairs of --data_dir and --pseudo, including unreadable ones."""
     matched, _ = pairs.match(config.data_dir)
     if config.pseudo:
         # Imported here: it imports TensorFlow.
@@ -118,7 +122,7 @@ def _train_apart(config: Config) -> None:
 
 
 def _figures(path: Path) -> dict[str, float]:
-    """The figures of a run in the table, from its metrics.json; nan where its photos lack a class."""
+    """The figures of a run for the table, from its metrics.json; NaN for a class in neither truth nor predictions."""
     metrics = read_json(path)
     with parsing(path):
         parts = {"IoU": metrics["pooled"]["iou"], "mean Dice": metrics["photo_mean"]["dice"]}

@@ -1,4 +1,4 @@
-"""`model.fit` of a run: the recorder with a new model, and training from its checkpoint to the last epoch."""
+"""Train with `model.fit`: create a new model and the recorder of its run, then train from the checkpoint, if any."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from eggseg.training.tasks import Task
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What a run trains: settings, data, this worker's share of them, and the task."""
+    """What a run needs for training: settings, data, this worker's share of the data, and the task."""
 
     config: Config
     classes: ClassTable
@@ -40,17 +40,20 @@ class Setup:
     task: Task
 
     def prepare(self) -> None:
-        """Let the task read its further data."""
+        """Let the task read data other than labelled photos, such as photos without masks."""
         self.task.prepare(self.data.squares, sorted(set(self.data.split.train) - set(self.labelled)))
 
 
 def new_recorder(setup: Setup) -> RunRecorder:
-    """The recorder of a run, with a new model."""
+    """Create the model of a run, and the recorder that writes the run folder; the recorder holds the model.
+
+    `InputError` if the weights of --init do not fit, or the initial weights differ between workers.
+    """
     config, workers, task = setup.config, setup.workers, setup.task
     keras.utils.set_random_seed(config.seed)
-    # A resumed run must end like an uninterrupted one; determinism costs next to nothing on a processor.
+    # A resumed run must give the same weights as an uninterrupted one; determinism takes almost no time on a processor.
     tf.config.experimental.enable_op_determinism()
-    # A model loaded earlier in this process, for an earlier fold, may have turned the rewrite on.
+    # `saved_model.load` may have turned the rewrite on earlier in this process.
     hardware.rewrite_to_bfloat16(False)
     with workers.strategy.scope():
         model = task.model(config, setup.classes, setup.share.steps)
@@ -64,7 +67,10 @@ def new_recorder(setup: Setup) -> RunRecorder:
 
 
 def fit(setup: Setup, recorder: RunRecorder, callbacks: Sequence[keras.callbacks.Callback] = ()) -> None:
-    """Train from the checkpoint, or from the start, to the last epoch or until patience is exhausted."""
+    """Train from the checkpoint, or from the start, to the last epoch or until --patience stops the run.
+
+    `InputError` if the checkpoint is damaged or belongs to another network.
+    """
     config, share, workers = setup.config, setup.share, setup.workers
     workers.share(recorder.folder / CHECKPOINT)
     done = recorder.restore()
@@ -102,7 +108,7 @@ def fit(setup: Setup, recorder: RunRecorder, callbacks: Sequence[keras.callbacks
 
 
 def _train_batches(setup: Setup, first_epoch: int) -> tf.data.Dataset:
-    """This worker's training batches: made-up scenes, or what the task makes of its labelled photos."""
+    """This worker's training batches: made-up scenes, or batches that the task makes from this worker's photos."""
     config, share, workers = setup.config, setup.share, setup.workers
     options: dict[str, Any] = {
         "batch_size": share.batch_size,
@@ -118,6 +124,6 @@ def _train_batches(setup: Setup, first_epoch: int) -> tf.data.Dataset:
 
 
 def _first_photos(val: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Images and truth of the first photos of a validation data set, at most 4, without blank padding photos."""
+    """The first validation photos, at most 4, and their true class ids; blank padding photos are left out."""
     images, truth, weights = next(iter(val.unbatch().batch(4).as_numpy_iterator()))
     return images[weights > 0], truth[weights > 0]

@@ -1,7 +1,7 @@
-"""The training loss, `KnownPixelCrossentropy`, and the metric of the epochs, `IoU`.
+"""The training loss, `KnownPixelCrossentropy`, and the metric that is reported for each epoch, `IoU`.
 
-`model.fit` minimises the loss. The metric is only reported: it chooses the epoch with --keep best and ends a run by
---patience, but no gradient flows through it.
+`model.fit` minimises the loss. No gradient flows through the metric; it only chooses the epoch with --keep best, and
+ends a run early with --patience.
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ import tensorflow as tf
 from eggseg.data.classes import VOID, ClassTable
 
 SMOOTH = 20.0
-"""Smoothing of soft Dice, pixels: an absent class is penalised by the pixels predicted as it."""
+"""Smoothing of soft Dice, in pixels: the loss of a class that the photo lacks grows with its predicted pixels."""
 
 
 class KnownPixelCrossentropy(keras.losses.Loss):
-    """The loss: sparse categorical cross-entropy from logits plus `dice` times soft Dice loss, both over known pixels.
+    """The loss: sparse categorical cross-entropy from logits plus `dice` times soft Dice loss, over known pixels.
 
-    Truth is (n, h, w) class ids, uint8; logits are (n, h, w, classes) float32.
+    Truth is (n, h, w) class ids, uint8, and VOID at unknown pixels, which have no influence on the loss. Logits
+    are (n, h, w, classes) float32.
 
     The cross-entropy of a photo is the mean over its known pixels, 0 if it has none. The loss is the mean over photos,
     so it does not depend on how photos are grouped into batches or spread over workers.
 
     The soft Dice loss of a photo is the mean of 1 - soft Dice over all classes but the background (Milletari et al.
-    2016, arXiv 1606.04797). Cross-entropy hardly notices an egg of few pixels; Dice weights it like a large one, and
-    weights a few wrong pixels of an absent class like many.
+    2016, arXiv 1606.04797, but without squares in the denominator). A class with few pixels has little influence on the
+    cross-entropy. Soft Dice is a ratio of areas, so such a class has about as much influence as a class with many
+    pixels. For a class that the photo lacks, `SMOOTH` wrong pixels already cost half of the largest Dice loss.
     """
 
     def __init__(self, dice: float = 0.0, name: str = "known_pixel_crossentropy") -> None:
@@ -53,12 +55,15 @@ class KnownPixelCrossentropy(keras.losses.Loss):
 
 
 def _sum(plane: tf.Tensor) -> tf.Tensor:
-    """(n, h, w) to (n,)."""
+    """The sum over each photo's pixels, (n, h, w) to (n,)."""
     return tf.reduce_sum(plane, (1, 2))
 
 
 class IoU(keras.metrics.Metric):
-    """The metric: IoU of each class and their mean, `miou`, from one confusion matrix over all known pixels so far."""
+    """The metric: IoU of each class and their mean, `miou`, from one confusion matrix over all known pixels so far.
+
+    A class in neither truth nor predictions has the IoU NaN; the mean leaves it out.
+    """
 
     def __init__(self, classes: ClassTable, name: str = "iou") -> None:
         super().__init__(name=name, dtype="float32")

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 class EncoderAdamW(keras.optimizers.AdamW):
-    """AdamW that freezes a pretrained encoder for `frozen_steps`, then trains it at `rate` times the learning rate."""
+    """AdamW that freezes `encoder` for `frozen_steps` steps, then trains it at `rate` times the learning rate."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class LossScaling(keras.optimizers.LossScaleOptimizer):
 
 @keras.saving.register_keras_serializable("eggseg")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate with linear warm-up over `warmup` steps, then cosine decay to 0 over the rest of `steps`."""
+    """Learning rate: linear warm-up to `peak` over `warmup` steps, then cosine decay to 0 over the rest of `steps`."""
 
     def __init__(self, peak: float, warmup: int, steps: int) -> None:
         self.peak, self.warmup, self.steps = peak, warmup, steps

@@ -27,13 +27,14 @@ from eggseg.training.run_data import RunData
 from eggseg.training.tasks import Supervised, Task
 
 SAMPLES = 8
-"""Validation photos in samples.png."""
+"""Maximum number of validation photos in samples.png."""
 
 
 def train(config: Config, task: Task | None = None) -> dict[str, Any]:
     """Train, export and measure at original size; return the content of metrics.json.
 
-    With several workers, the first writes the run folder. The others do the same in a temporary folder, silently.
+    With several workers, worker 0 writes the run folder, exports and measures. The others train along in a temporary
+    folder and print nothing. `InputError` if settings, data or run folder cannot be used, or another worker ends.
     """
     _, machines = distribution.place(config.distribution)
     unsupported = {
@@ -55,9 +56,9 @@ def train(config: Config, task: Task | None = None) -> dict[str, Any]:
 
 
 def _run(config: Config, workers: Workers, task: Task) -> dict[str, Any]:
-    """All steps of a run, as each worker takes them; return the content of metrics.json."""
+    """All steps of a run on one worker; return the content of metrics.json, which is the same on all workers."""
     begun = budget.clock()
-    # Workers that disagree on these would deadlock or train different models.
+    # Workers with different settings or precisions would deadlock or train different models.
     workers.agree(decisive(config.to_json()) | {"precision": building.precision(config)})
     classes = ClassTable.read(config.classes) if config.classes else EGGS_AND_PANS
     folder = _checked_folder(config, classes, workers)
@@ -89,7 +90,7 @@ def _run(config: Config, workers: Workers, task: Task) -> dict[str, Any]:
 
 
 def _checked_folder(config: Config, classes: ClassTable, workers: Workers) -> Path:
-    """Open the run folder; `InputError` where it, the settings or the first weights cannot be used."""
+    """Create the run folder if missing; `InputError` if the folder, settings or initial weights cannot be used."""
     folder = run_folder.opened(config)
     run_folder.check_settings(folder, config, classes, workers.count)
     building.check(config, classes)
@@ -97,7 +98,7 @@ def _checked_folder(config: Config, classes: ClassTable, workers: Workers) -> Pa
 
 
 def _checked_record(setup: Setup, folder: Path) -> dict[str, Any]:
-    """The content of config.json; `InputError` where the workers, or a resumed run, have other data."""
+    """The content of config.json; `InputError` if workers have different data, or a resumed run had other data."""
     config, data, workers = setup.config, setup.data, setup.workers
     record = run_folder.record(config, setup.classes, data.squares, data.pairs, data.split, workers.count)
     photos = data.squares.photos

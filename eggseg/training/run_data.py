@@ -23,7 +23,7 @@ VALIDATION_SCENES = 80
 
 @dataclasses.dataclass(frozen=True)
 class RunData:
-    """The photos of a run: the same on every worker, except which pixels `squares` holds."""
+    """The photos of a run: the same on every worker, except that `squares` holds the pixels of one worker's photos."""
 
     pairs: Sequence[Pair]
     """All pairs of the data set, including unreadable ones."""
@@ -33,9 +33,10 @@ class RunData:
 
 
 def read(config: Config, classes: ClassTable, folder: Path, workers: Workers) -> RunData:
-    """Read, audit and split the photos and masks; temporary data goes to `folder`.
+    """Read, audit and split the photos and masks of a run.
 
-    `InputError` where the audit refuses the data, no pair is readable, or the photos cannot be split.
+    `folder` takes the squares if they are kept on disk, and the photos and masks of --tfds and --scenes. `InputError`
+    if the audit refuses the data, no pair is readable, or the photos cannot be split.
     """
     matched, missing = pairs.match(_data_folder(config, folder))
     if config.pseudo:
@@ -48,14 +49,15 @@ def read(config: Config, classes: ClassTable, folder: Path, workers: Workers) ->
 
 
 def resized(config: Config, classes: ClassTable, folder: Path, workers: Workers, data: RunData) -> RunData:
-    """Read the photos and masks of `data` again, for another `image_size`."""
+    """Read the photos and masks of `data` again, at the `image_size` of `config`."""
     return dataclasses.replace(data, squares=_squares(config, classes, folder, workers, data.pairs))
 
 
 def labelled(config: Config, data: RunData) -> tuple[int, ...]:
-    """Indices of the training photos whose masks may be used: all, or as many as --labelled_photos and all of --pseudo.
+    """Indices of the training photos whose masks may be used: all, unless --labelled_photos is given.
 
-    `InputError` where there are fewer, or those drawn lack a class.
+    With --labelled_photos N, these are N drawn photos with hand-made masks, and all photos of --pseudo. `InputError` if
+    there are fewer than N, or the drawn photos lack a class.
     """
     if not config.labelled_photos:
         return data.split.train
@@ -66,7 +68,7 @@ def labelled(config: Config, data: RunData) -> tuple[int, ...]:
 
 
 def no_session_reason(config: Config, photos: Sequence[Photo]) -> str:
-    """Why cross-validation cannot hold out whole camera sessions of these photos; empty where it can."""
+    """The reason why no whole camera sessions of these photos can be held out; empty if there is none."""
     try:
         split(_without_pseudo(photos), "session", config.val_fraction, config.split_seed)
     except InputError as error:
@@ -75,7 +77,10 @@ def no_session_reason(config: Config, photos: Sequence[Photo]) -> str:
 
 
 def _data_folder(config: Config, folder: Path) -> Path:
-    """The folder with images/ and masks/; examples of --tfds and made-up validation scenes are first written to one."""
+    """The folder with images/ and masks/; for --tfds and --scenes, it is first written below `folder`.
+
+    For --scenes, it has the validation scenes only.
+    """
     if config.tfds:
         # Imported here: it takes seconds, and few users have tensorflow-datasets.
         from eggseg.tfds.folder import write
@@ -94,7 +99,7 @@ def _data_folder(config: Config, folder: Path) -> Path:
 
 
 def _squares(config: Config, classes: ClassTable, folder: Path, workers: Workers, matched: Sequence[Pair]) -> Squares:
-    """The squares of the pairs that can be read; doubtful pixels of --pseudo are VOID."""
+    """The squares of the readable pairs; pixels of --pseudo with a confidence below --pseudo_confidence are VOID."""
     cache = None if _caches_in_memory(config, len(matched), workers) else folder
     squares = sharding.read(workers, matched, config.image_size, classes, cache, config.max_pixels)
     if config.pseudo:
@@ -110,14 +115,17 @@ def _caches_in_memory(config: Config, count: int, workers: Workers) -> bool:
 
 
 def _audit(squares: Squares, missing: Sequence[str], classes: ClassTable, config: Config) -> None:
-    """Print the findings of the quick audit; `InputError` where one would spoil training and --audit is refuse."""
+    """Print findings about files and mask values; `InputError` if one would spoil training and --audit is refuse."""
     labels = dict(zip((photo.name for photo in squares.photos), squares.labels, strict=True))
     all_findings = findings.of_pairs(missing) + findings.of_faults(squares.faults) + findings.of_labels(labels, classes)
     findings.settle(all_findings, [finding for finding in all_findings if finding.spoils], config.audit)
 
 
 def _split(config: Config, photos: Sequence[Photo]) -> Split:
-    """Split the photos with hand-made masks; those of --pseudo, which follow them, are all trained on."""
+    """Split the photos with hand-made masks; all photos of --pseudo, which come last, are trained on.
+
+    With --scenes, all photos are for validation.
+    """
     if config.scenes:
         return Split((), tuple(range(len(photos))))
     hand_made = _without_pseudo(photos)

@@ -24,7 +24,10 @@ from eggseg.training.config import CONFIG, METRICS, Config, asked, decisive
 
 
 def opened(config: Config) -> Path:
-    """Create the run folder if missing; `InputError` where it holds a run, without --resume or --overwrite."""
+    """Create the run folder and --export_dir if missing, and return the run folder.
+
+    `InputError` if a folder is not writable, or the run folder holds a run and neither --resume nor --overwrite is set.
+    """
     folder = config.run_dir
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
@@ -50,7 +53,8 @@ def record(
 ) -> dict[str, Any]:
     """The content of config.json: how the model was trained, and on what.
 
-    `all_pairs` are all pairs of the data set, `squares` the readable ones.
+    `all_pairs` are all pairs of the data set, `squares` the readable ones, `parts` has indices into `squares`, and
+    `workers` is the number of workers.
     """
     names = [pair.name for pair in squares.pairs]
     return {
@@ -68,14 +72,14 @@ def record(
 
 
 def planned(folder: Path, config: Config) -> dict[str, Any]:
-    """The settings that the time budget of the resumed run has set; none where no run is resumed, or none were."""
+    """The settings that --minutes set in the run to resume; empty if no run is resumed, or --epochs was given."""
     before = _resumed(folder, config)
     with parsing(folder / CONFIG):
         return {name: before["settings"][name] for name in before.get("asked", ())}
 
 
 def check_settings(folder: Path, config: Config, classes: ClassTable, workers: int) -> None:
-    """`InputError` where a resumed run has other settings or another precision than before."""
+    """`InputError` if a resumed run has other classes, settings, precision or number of workers than before."""
     before = _resumed(folder, config)
     if not before:
         return
@@ -99,7 +103,7 @@ def check_settings(folder: Path, config: Config, classes: ClassTable, workers: i
 
 
 def check_data(folder: Path, now: dict[str, Any], config: Config) -> None:
-    """`InputError` where a resumed run has other data or another split than before."""
+    """`InputError` if a resumed run has other data or another split than before; `now` is its new record."""
     before = _resumed(folder, config)
     if not before:
         return
@@ -114,12 +118,12 @@ def check_data(folder: Path, now: dict[str, Any], config: Config) -> None:
 
 
 def _resumed(folder: Path, config: Config) -> dict[str, Any]:
-    """The record of the run to resume; empty where none is resumed."""
+    """The record of the run to resume; empty if no run is resumed."""
     return read_json(folder / CONFIG) if config.resume and (folder / CHECKPOINT).exists() else {}
 
 
 def _moved(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Describe a difference between the splits of two runs."""
+    """Describe one difference between the splits in two records: photos of `before` that `now` lacks."""
     for part, use in {"train": "trained on", "val": "held out", "labelled": "trained on with masks"}.items():
         gone = sorted(set(before["split"].get(part, ())) - set(now["split"].get(part, ())))
         if gone:

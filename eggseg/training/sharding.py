@@ -20,7 +20,10 @@ from eggseg.errors import InputError
 def read(
     workers: Workers, pairs: Sequence[Pair], size: int, classes: ClassTable, cache: Path | None, max_pixels: int
 ) -> Squares:
-    """`squares.read` by several workers: each reads and holds the pixels of its shard, and learns of all photos."""
+    """`squares.read` by several workers: each holds the pixels of its own shard, and the metadata of all photos.
+
+    `size` is the side of a square in pixels. `InputError` if the names of the photos differ between workers.
+    """
     workers.agree({"the names of the photos": [pair.name for pair in pairs]})
     shard = squares.read([pairs[i] for i in part(workers, len(pairs))], size, classes, cache, max_pixels)
     shards = workers.exchange((shard.photos, shard.labels, shard.faults))
@@ -43,7 +46,7 @@ def read(
 
 
 def part(workers: Workers, count: int) -> list[int]:
-    """Indices of this worker's shard of `count` files; drawn at random, since names in order may go by camera."""
+    """Indices of this worker's shard of `count` photos; drawn at random, so that each shard mixes the cameras."""
     order = np.random.default_rng(0).permutation(count) if workers.count > 1 else np.arange(count)
     return sorted(order[workers.index :: workers.count].tolist())
 
@@ -53,25 +56,30 @@ class Share:
     """A worker's part of an epoch; the numbers of steps and batch sizes are the same on all workers."""
 
     train: tuple[int, ...]
-    """Indices of the photos to train on, among the photos of all workers."""
+    """Indices of this worker's training photos, into the photos of all workers."""
     val: tuple[int, ...]
-    """Indices of the photos to validate on."""
+    """Indices of this worker's validation photos, into the photos of all workers."""
     batch_size: int
-    """Photos per step of each replica."""
+    """Photos per step on each replica."""
     replicas: int
-    """Replicas of this worker."""
+    """Number of replicas on this worker."""
     steps: int
     """Training steps per epoch."""
     val_steps: int
     """Validation steps per epoch."""
     val_weight: float
-    """Sample weight of a photo in the validation loss; makes up for blank photos, which pad the last batches."""
+    """Sample weight of a photo in the validation loss: (real + blank photos) / real photos, over all workers.
+
+    Blank photos, of weight 0, fill up the last batches.
+    """
 
 
 def deal(workers: Workers, all_squares: Squares, parts: Split, batch_size: int, scenes: int) -> Share:
     """This worker's share of an epoch: the photos that it holds, or its part of `scenes` made-up scenes.
 
-    An epoch has as many steps as the smallest shard has batches. `InputError` where a replica would get no photo.
+    `batch_size` is the number of photos per step on all replicas together; it is reduced if the smallest shard does not
+    fill a batch. An epoch has as many steps as the smallest shard has full batches. `InputError` if `batch_size` is no
+    multiple of the number of replicas, or a replica would get no photo.
     """
     replicas = workers.replicas // workers.count
     if batch_size % workers.replicas:

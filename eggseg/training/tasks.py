@@ -1,4 +1,4 @@
-"""Tasks: how a network learns from batches. The interface, and supervised training."""
+"""Tasks: the interface for a way to train the network, and supervised training, which implements it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ class Task(Protocol):
     """Builds the model of a run and its training batches."""
 
     variables: Sequence[keras.Variable]
-    """Further variables of the checkpoint, beside model, optimizer and averages; set once `model` was called."""
+    """Variables in the checkpoint in addition to those of model, optimizer and averages; `model` sets them."""
 
     fingerprint: str
-    """Fingerprint of the data beside photos with masks; empty where there is none."""
+    """Hash that identifies the data other than photos with masks; empty if there is no such data."""
 
     def prepare(self, squares: Squares, others: Sequence[int]) -> None:
-        """Read further data before the model is built; `others` are training photos whose masks must not be used."""
+        """Read further data before the model is built.
+
+        `others` are the indices in `squares` of training photos whose masks must not be used.
+        """
 
     def model(self, config: Config, classes: ClassTable, steps: int) -> keras.Model:
-        """The compiled model, like `building.compiled`, with a `train_step` for the batches."""
+        """The compiled model, like `building.compiled`, with a `train_step` for the batches of `batches`."""
 
     def batches(self, labelled: tf.data.Dataset, options: Mapping[str, Any]) -> tf.data.Dataset:
-        """Training batches from `labelled` batches and further data; `options`: those of `loader.train_batches`."""
+        """Training batches from `labelled` batches and further data; `options` as in `loader.train_batches`."""
 
 
 class Supervised:

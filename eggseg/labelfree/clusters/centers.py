@@ -1,4 +1,4 @@
-"""One k-means fitted to all photos of a folder."""
+"""One k-means model, fitted to the vectors of all photos of a folder."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from eggseg.errors import InputError, missing_extra
 from eggseg.files import write_bytes
 
 SAMPLE, SAMPLES = 4000, 1_200_000
-"""Most vectors that k-means is fitted to: per photo, and in all. With many photos, each contributes fewer."""
+"""Largest number of vectors that k-means is fitted to: per photo, and in total.
+
+With more than 300 photos, each photo contributes fewer than `SAMPLE`.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Clusters:
-    """Fitted clusters. Vectors are centred, weighted and projected before they are compared with the centres."""
+    """Fitted clusters. A vector minus `mean` is multiplied by `projection`, then compared with `centers`."""
 
     mean: np.ndarray
-    """(d,)"""
+    """(d,) float32: mean of the fitted vectors."""
     projection: np.ndarray
-    """(d, e)"""
+    """(d, e) float32: weights / standard deviations on a diagonal, or principal components as columns."""
     centers: np.ndarray
-    """(clusters, e)"""
+    """(clusters, e) float32: cluster centres, after the projection."""
 
     def __len__(self) -> int:
         return len(self.centers)
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Negative squared distances to the centres: (..., d) to (..., clusters) float32."""
+        """Negative squared distances from vectors, (..., d), to all centres, (..., clusters) float32."""
         points = ((features - self.mean) @ self.projection).astype(np.float32)
         return 2 * points @ self.centers.T - (self.centers**2).sum(1) - (points**2).sum(-1, keepdims=True)
 
@@ -43,7 +46,7 @@ class Clusters:
 
     @classmethod
     def load(cls, path: Path) -> Clusters:
-        """Read what `save` wrote; `InputError` if it cannot be read."""
+        """Read what `save` wrote; `InputError` if the file is missing or lacks one of the arrays."""
         try:
             with np.load(path) as arrays:
                 return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
@@ -56,8 +59,9 @@ def fit(
 ) -> Clusters:
     """Fit mini-batch k-means (Sculley 2010) to `vectors`, which yields an (n, d) array for each of `photos` photos.
 
-    With `weights` (d,), each dimension is scaled to unit standard deviation, then multiplied by its weight. Without,
-    the vectors are projected onto that many principal `components`.
+    With `weights`, (d,), each dimension is scaled to unit standard deviation, then multiplied by its weight. Without
+    weights, the vectors are projected onto their first `components` principal components. `InputError` if there are
+    fewer vectors than `clusters`, or scikit-learn is not installed.
     """
     try:
         from sklearn.cluster import MiniBatchKMeans

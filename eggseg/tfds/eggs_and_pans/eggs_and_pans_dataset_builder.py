@@ -18,7 +18,7 @@ from eggseg.errors import InputError
 from eggseg.pictures.pillow import PictureError, fault
 
 HELD_OUT, SEED = 0.2, 0
-"""Share of the photos in the split `validation`, and the seed that chooses its camera sessions."""
+"""Approximate share of the photos in the split `validation`, and the seed that chooses its camera sessions."""
 
 
 @dataclasses.dataclass
