@@ -65,7 +65,7 @@ demo: $(DEMO)/evaluation/metrics.json $(DEMO)/predictions/summary.csv  ## draw s
 	@echo "  $(BIN)/eggseg predict PHOTOS --model run --output_dir masks --overlay"
 
 $(DEMO)/scenes.done: | .venv/installed
-	$(BIN)/python -m eggseg.synthetic $(DEMO)/scenes --count 800 --seed 0 --run_length 1
+	$(BIN)/python -m eggseg.synthetic $(DEMO)/scenes --count 400 --seed 0 --run_length 1
 	@touch $@
 
 $(DEMO)/new.done: | .venv/installed
@@ -74,7 +74,7 @@ $(DEMO)/new.done: | .venv/installed
 
 $(DEMO)/run/metrics.json: $(DEMO)/scenes.done
 	$(BIN)/python -m eggseg.train --data_dir $(DEMO)/scenes --output_dir $(DEMO)/run --resume \
-		--image_size 192 --augment 0.3 --minutes 8
+		--image_size 192 --augment 0.3 --minutes 7
 
 $(DEMO)/predictions/summary.csv: $(DEMO)/run/metrics.json $(DEMO)/new.done
 	$(BIN)/python -m eggseg.predict $(DEMO)/new/images --model $(DEMO)/run --output_dir $(DEMO)/predictions \
