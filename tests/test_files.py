@@ -164,7 +164,11 @@ def test_no_text_is_a_formula_and_numbers_are_numbers(tmp_path):
     assert rows == [[f"'{text}", "-0.5", "-3"] for text in FORMULAS]
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0")), min_size=1, max_size=3))
+NAMES = st.binary().map(lambda data: os.fsdecode(data.replace(b"\0", b"")))
+"""File names, in any encoding; no other text holds half of a surrogate pair."""
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")) | NAMES, min_size=1, max_size=3))
 def test_text_comes_back_without_the_first_quote(texts):
     with tempfile.TemporaryDirectory() as folder:
         write_csv(Path(folder, "a.csv"), [{"n": 1, "file": text} for text in texts])
