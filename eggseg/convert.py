@@ -58,7 +58,7 @@ class Painted:
 
     photo: Path
     mask: bytes
-    """A PNG file."""
+    """The bytes of a PNG file."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +93,7 @@ def _kind(source: Path) -> str:
 
 
 def _write_pairs(reader: Reader, settings: Settings, classes: ClassTable) -> None:
-    """Write photos and masks. All are read first, so that a fault in the last one leaves nothing half written."""
+    """Read all photos and annotations, then write the photos and masks: if one photo is faulty, nothing is written."""
     painted, remarks = _painted(reader, settings, classes)
     targets = {name: (Path("images", name), Path("masks", f"{name}.png")) for name in painted}
     _refuse_unusable(dict(targets.values()), settings.output)
@@ -109,8 +109,8 @@ def _write_pairs(reader: Reader, settings: Settings, classes: ClassTable) -> Non
 
 
 def _painted(reader: Reader, settings: Settings, classes: ClassTable) -> tuple[dict[str, Painted], list[str]]:
-    """The photos by name, and remarks to print; `InputError` lists the faults of all photos."""
-    coco_api()  # fail once if it is missing, not for every photo
+    """The photos and masks to write, by photo name, and remarks to print; `InputError` lists all faulty photos."""
+    coco_api()  # if pycocotools is missing, fail here once, not at every photo
     rename = _renames(settings.rename, classes)
     painted: dict[str, Painted] = {}
     faults: list[str] = []
@@ -143,7 +143,7 @@ def _painted(reader: Reader, settings: Settings, classes: ClassTable) -> tuple[d
 
 
 def _png(annotated: Annotated, classes: ClassTable, rename: Mapping[str, str], max_pixels: int) -> bytes:
-    """The mask of a photo as a PNG file; `InputError` unless it reads back to the same class ids."""
+    """The mask of a photo as a PNG file; `InputError` unless `masks.read` returns the same class ids."""
     ids = annotated.ids(classes, rename)
     data = pillow.png(classes.paint_with_void(ids))
     if not np.array_equal(masks.read(data, classes, max_pixels).ids, ids):
@@ -166,10 +166,11 @@ def _renames(arguments: Sequence[str], classes: ClassTable) -> dict[str, str]:
 
 
 def _refuse_unusable(new: Mapping[Path, Path], output: Path) -> None:
-    """`InputError` unless the new photos and masks, paths below `output`, will match as pairs, and old pairs still do.
+    """`InputError` unless `pairs.match` will find all new pairs, and all pairs that `output` already holds.
 
-    The check matches empty files of the same names on the same disk, because file systems treat long and similar names
-    differently.
+    `new` maps photos to masks, as paths below `output`. The check matches empty files of the same names in a temporary
+    folder on the same disk. File systems differ in which names are too long, and in which names mean the same file,
+    such as `a.png` and `A.png`.
     """
     visible = f"a name that is not hidden and ends in {', '.join(SUFFIXES)}"
     hidden = [
@@ -202,7 +203,7 @@ def _refuse_unusable(new: Mapping[Path, Path], output: Path) -> None:
 
 
 def _pairs(folder: Path) -> dict[Path, Path]:
-    """The mask of each photo, both as paths below `folder`, which holds images/ and masks/."""
+    """Map each photo with a mask to its mask, as paths below `folder`; `folder` holds images/ and masks/."""
     return {pair.image.relative_to(folder): pair.mask.relative_to(folder) for pair in pairs.match(folder)[0]}
 
 
@@ -239,7 +240,7 @@ def _write_coco(settings: Settings, classes: ClassTable) -> None:
 
 
 def _photo_name(mask: Path) -> str:
-    """The photo that a mask belongs to: `a.jpg.png` is the mask of `a.jpg`."""
+    """The name of a mask's photo: `a.jpg` for the mask `a.jpg.png`; `a.png`, the mask's own name, for `a.png`."""
     bare = mask.with_suffix("")
     return (bare if bare.suffix.lower() in SUFFIXES else mask).as_posix()
 

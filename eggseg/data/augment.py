@@ -1,6 +1,6 @@
-"""Augmentation for training: drawn once per pair, applied to photo and mask alike.
+"""Random augmentation for training: a photo and its mask get the same geometric transform.
 
-A draw depends on its seed alone, so the augmentation of any photo in any epoch can be reproduced.
+The same seed, size and strength give the same `Draw`, so the augmentation of any photo in any epoch can be reproduced.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ class Draw(NamedTuple):
     """The augmentation of one pair."""
 
     transform: tf.Tensor
-    """(8,) float32: output to input coordinates, in the order of `ImageProjectiveTransform`."""
+    """(8,) float32: maps output to input coordinates, in pixels; the format of `ImageProjectiveTransformV3`."""
     gain: tf.Tensor
     """(3,) float32: factor of each colour channel."""
     gamma: tf.Tensor
-    """() float32: exponent of brightness."""
+    """() float32: exponent of the channel values, scaled to 0..1; 1 changes nothing."""
     saturation: tf.Tensor
     """() float32: 0 is grey, 1 changes nothing."""
     noise: tf.Tensor
-    """() float32: standard deviation, grey levels; all channels get the same noise."""
+    """() float32: standard deviation in grey levels; the three channels of a pixel get the same noise."""
     seed: tf.Tensor
-    """(2,) int32: seed of the noise."""
+    """(2,) int32 or int64: seed of the noise."""
 
 
 def draw(seed: tf.Tensor, size: int, strength: float = 1.0) -> Draw:
-    """Draw the augmentation of a square of `size` pixels from `seed`, (2,) int32; `strength` 0 changes nothing.
+    """Draw the augmentation of a (size, size) square from `seed`, (2,) int32 or int64; `strength` 0 changes nothing.
 
-    At full strength: both flips, rotation by up to 45 degrees, scale 0.75 to 2, shift by up to a quarter of the side,
-    brightness, gain of each channel (the colour of the light), saturation and noise.
+    If `strength` is above 0, the square is flipped horizontally and vertically, each with probability 1/2. With
+    `strength` 1, the square is also rotated by up to 45 degrees, scaled by 0.75 to 2 and shifted by up to a quarter of
+    `size` along each axis; brightness, gain of each channel (the colour of the light), saturation and noise change too.
     """
     unit = tf.random.stateless_uniform((12,), seed, -1, 1)  # each in -1..1; 0 changes nothing
     flip = tf.where((tf.constant(strength) > 0) & (unit[:2] > 0), -1.0, 1.0)
@@ -43,7 +44,8 @@ def draw(seed: tf.Tensor, size: int, strength: float = 1.0) -> Draw:
     scale = tf.exp(tf.where(unit[3] > 0, unit[3] * math.log(2), unit[3] * -math.log(0.75)))
     shift = unit[4:6] * size / 4
     middle = (size - 1) / 2
-    # Output (x, y) reads input m @ ((x, y) - middle - shift) + middle; m is the inverse of flip, scale and rotation.
+    # The output pixel (x, y) takes the input value at m @ ((x, y) - middle - shift) + middle.
+    # m is the inverse of flip, scale and rotation.
     cos, sin = tf.cos(angle) / scale, tf.sin(angle) / scale
     m = tf.reshape(tf.stack([cos * flip[0], sin * flip[0], -sin * flip[1], cos * flip[1]]), (2, 2))
     offset = middle - tf.linalg.matvec(m, middle + shift)
@@ -59,8 +61,11 @@ def draw(seed: tf.Tensor, size: int, strength: float = 1.0) -> Draw:
 
 
 def apply_to_image(draw: Draw, image: tf.Tensor) -> tf.Tensor:
-    """Augment (size, size, 3) uint8 to float32 in 0..255; pixels from outside the square are black."""
-    # A lookup table: 256 powers instead of one per pixel and channel.
+    """Augment a photo, (size, size, 3) uint8, to float32 in 0..255.
+
+    Pixels from outside the square are black before the noise is added.
+    """
+    # A lookup table: it takes 256 powers instead of one per pixel and channel.
     curve = 255 * tf.pow(tf.linspace(0.0, 1.0, 256), draw.gamma)
     light = _transform(draw, tf.gather(curve, tf.cast(image, tf.int32)), "BILINEAR", 0.0)
     # One matrix scales the channels by `gain`, then blends each with the mean of all three by `saturation`.

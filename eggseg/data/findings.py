@@ -1,19 +1,21 @@
-"""What is wrong with a data set, in the same words for `audit`, `train` and `evaluate`.
+"""Findings about a data set, in the same words for `audit`, `convert`, `train` and `evaluate`.
 
-Some findings spoil training but not measuring. Unusable files spoil both: without them, the data is not the data set
-that the user named. Training refuses masks if
+Files without a pair, and files that cannot be used, stop training and evaluation: without these files, the data is not
+the data set that the user named. Some findings about mask values stop training but not evaluation. Training refuses
+masks if
 
-- no mask has one of the classes: the network would never learn it;
-- most pixels of any mask match no class.
+- a class is in no mask: the network would never learn this class;
+- more than half of the pixels of at least one mask match no class.
 
-Measuring ignores unknown pixels and has no figure for a missing class: neither makes another figure wrong. A data set
-without any pan is measured, and so is one with regions left unknown on purpose. Measuring refuses masks that use a
-different class table than the model:
+Evaluation ignores pixels that match no class, and has no metric for a class that is in no mask. The other metrics stay
+correct. So evaluation accepts a data set without any pan, or with regions left unknown on purpose. Evaluation refuses
+masks that seem to use another class table than the model, by one of these signs:
 
-- a class is missing, and many pixels outside the background have a value that shares its class with a more common
-  value (1 and 2 share the background with 0, in masks of 0, 1 and 2 that are read as 0, 128 and 255);
-- background is the only known class, and there are unknown values;
-- most pixels of most masks match no class.
+- a class is in no mask, and more than `MUCH` of the pixels outside the background have a value that shares its class
+  with a more common value. For example, masks hold 0, 1 and 2, but the values of the classes are 0, 128 and 255: then
+  1 and 2 share the background with 0. The most common value counts as the background here;
+- no class except the background is found in the masks, and there are pixels that match no class;
+- in more than half of the masks, more than half of the pixels match no class.
 """
 
 from __future__ import annotations
@@ -38,16 +40,19 @@ MOST_DETAILS = 20
 """Maximum number of detail lines below a finding."""
 
 MOST_STRAYS = 20
-"""Maximum number of stray values with a finding each; a coloured JPEG has thousands."""
+"""Maximum number of values without a class that get a finding each; a coloured JPEG has thousands of such values."""
 
 SHOWN_VALUES = 8
 """Maximum number of mask values named in a line."""
 
 MUCH = 0.1
-"""Share of the pixels outside the background above which values that share a class show another class table."""
+"""Largest accepted share of pixels that `fitting.share_a_class` counts, of all pixels without the most common value.
+
+A larger share means that the masks use another class table.
+"""
 
 CLASS_TABLE = "class table"
-"""Kind of the finding that proposes a class table."""
+"""Kind of the finding that lists the mask values and, if possible, proposes a class table for them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,15 +62,15 @@ class Finding:
     kind: str
     """The kind of finding, in a word or two."""
     message: str
-    """One sentence, without the files."""
+    """One sentence, without the names in `files`."""
     files: tuple[str, ...] = ()
-    """Names of the photos concerned, or of files without a pair."""
+    """Names of the photos concerned."""
     details: tuple[str, ...] = ()
-    """Lines below the message: one for each file, or a class table."""
+    """Lines below the message: for example, one for each file, or a class table."""
     spoils: bool = False
-    """Whether a model trained on this data would learn something wrong, or nothing."""
+    """Whether a model trained on this data would learn something wrong or nothing, or miss data that the user named."""
     misleads: bool = False
-    """Whether figures measured on this data would be wrong, or of other data than the user named."""
+    """Whether metrics on this data would be wrong, or would describe other data than the user named."""
 
     def __str__(self) -> str:
         if self.details:
@@ -80,7 +85,7 @@ def of_pairs(missing: Sequence[str]) -> list[Finding]:
 
 
 def of_faults(faults: Sequence[str]) -> list[Finding]:
-    """Files that cannot be read, and masks that do not fit their photos."""
+    """Files that cannot be read, and masks of another size than their photos; `faults` has a line for each."""
     return _of_lines("files", faults, "files cannot be used")
 
 
@@ -125,10 +130,10 @@ def of_labels(labels: Mapping[str, Labels], classes: ClassTable) -> list[Finding
 
 
 def settle(findings: Sequence[Finding], grave: Collection[Finding], audit: Audit) -> None:
-    """Print the findings; `InputError` if some are grave and `audit` is "refuse"."""
+    """Print `findings`; but if `audit` is "refuse" and there are `grave` findings, raise these as an `InputError`."""
     if grave and audit == "refuse":
         message = "\n".join(map(str, grave))
-        # On its own line below several: the user may copy a class table from the line above.
+        # After several lines, the hint gets its own line, so that the user can copy a class table from the line above.
         apart = "\n" if "\n" in message else " "
         raise InputError(f"{message}{apart}(--audit warn continues without the files that cannot be used)")
     for finding in findings:
@@ -138,14 +143,14 @@ def settle(findings: Sequence[Finding], grave: Collection[Finding], audit: Audit
 def _use_another_table(
     values: Mapping[str, int], pixels: Sequence[int], some_unknown: bool, classes: ClassTable
 ) -> bool:
-    """Whether masks lack a class because their values mean something else."""
+    """Whether masks that lack a class seem to use another class table; the module's docstring lists the signs."""
     if not any(pixels[1:]) and some_unknown:
         return True
     return fitting.share_a_class(values, classes) > MUCH * (sum(values.values()) - max(values.values()))
 
 
 def _of_values(values: Mapping[str, int], classes: ClassTable, *, misleads: bool) -> Finding:
-    """The values of the masks, and the class table that fits them."""
+    """The finding that lists the values of the masks and, if a class table fits them, this table."""
     total = sum(values.values())
     shown = _some([f"{value} ({count / total:.2%})" for value, count in values.items()], SHOWN_VALUES)
     message = f"the masks hold the values {', '.join(shown)}"

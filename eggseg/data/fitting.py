@@ -10,10 +10,13 @@ from eggseg.data.classes import TOLERANCE, VOID, ClassTable, Color
 from eggseg.data.masks import Labels
 
 FEW = 16
-"""A mask with at most this many values has no smooth edges: each value is intended."""
+"""Maximum number of values of a mask without antialiased edges: each value is intended, that is, stands for a class.
+
+The values of a mask with more values, or of a lossy mask, are noisy: a value may be a distorted intended value.
+"""
 
 LEAST = 0.02
-"""Smallest share of an intended value among noise, of the pixels without the most common value."""
+"""Smallest share at which a noisy value counts as intended, of all pixels without the most common value."""
 
 MOST_NOISE = 256
 """Maximum number of noisy values that are examined, the most common first."""
@@ -22,9 +25,10 @@ Value = int | Color
 
 
 def held(labels: Collection[Labels]) -> dict[str, int]:
-    """Count the pixels of each value in the masks, by its name in `Labels`, the most common first.
+    """Count the pixels of each intended value in the masks, by the value's name in `Labels`, the most common first.
 
-    In a lossy mask, or one with many values, values near a common one are counted with it; rare ones are left out.
+    A noisy value within `TOLERANCE` of intended values is counted as the nearest of them. Another noisy value counts as
+    intended if its share is at least `LEAST`, or if no value is intended yet; else it is left out.
     """
     intended, noisy = collections.Counter[str](), collections.Counter[str]()
     for mask in labels:
@@ -41,7 +45,7 @@ def held(labels: Collection[Labels]) -> dict[str, int]:
 
 
 def share_a_class(values: Mapping[str, int], classes: ClassTable) -> int:
-    """Count the pixels whose value shares its class with a more common value."""
+    """Count the pixels whose value is within reach of the same class as a more common value."""
     shared = 0
     for value in classes.values:
         counts = [count for name, count in values.items() if _apart(_value(name), value) <= classes.reach]
@@ -50,10 +54,12 @@ def share_a_class(values: Mapping[str, int], classes: ClassTable) -> int:
 
 
 def table(values: Mapping[str, int], classes: ClassTable) -> list[dict[str, Any]]:
-    """The rows of a class table with a class for each value, the background first; empty if no table fits.
+    """The rows of a class table in JSON with a class for each value, the background first; empty if no table fits.
 
-    The value nearest to a class keeps its name. If only the background is named so, and there are as many other names
-    as other values, these get the names in ascending order. The remaining values are called class_1 and so on.
+    The keys of `values` are ordered, the most common value first. The value nearest to a class, if within reach, gets
+    the name of this class. If no class except the background gives its name, and as many names as values are left,
+    these values get these names in ascending order. Any other value is called class_1, class_2 and so on, by its row.
+    The background is the value with the background's name, else the most common value without a name.
     """
     value_of_name = {name: value for name in values if (value := _value(name)) is not None}
     if not 2 <= len(set(value_of_name.values())) < VOID:
@@ -78,7 +84,7 @@ def table(values: Mapping[str, int], classes: ClassTable) -> list[dict[str, Any]
 
 
 def _own(values: Collection[str], classes: ClassTable) -> dict[str, int]:
-    """The values that are the nearest to a class and within its reach, with the id of that class."""
+    """Map the name of the value nearest to each class, if within reach, to the id of this class."""
     own = {}
     for c, value in enumerate(classes.values):
         distance, nearest = min((_apart(_value(name), value), name) for name in values)
@@ -101,7 +107,7 @@ def _parts(value: Value) -> Color:
 
 
 def _apart(first: Value | None, second: Value | None) -> int:
-    """The largest channel difference; 256 if a value is None."""
+    """The largest channel difference in grey levels; 256 if a value is None."""
     if first is None or second is None:
         return 256
     return max(abs(a - b) for a, b in zip(_parts(first), _parts(second), strict=True))

@@ -31,7 +31,7 @@ class Labelled:
     """EXIF orientation of the photo, 1 to 8."""
     mask_tag: int
     turned: bool
-    """Whether the mask was turned with its photo."""
+    """Whether the mask was turned by the photo's EXIF orientation instead of the mask's own."""
 
 
 def read(pair: Pair, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Labelled:
@@ -69,7 +69,7 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, in
         raise InputError(fault(path, error)) from None
 
 
-# A graph: eager execution takes three times as long.
+# In a graph, because eager execution takes three times as long.
 @tf.function(input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)])
 def _decode(data: tf.Tensor, max_pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     photo, _, tag = decoding.decode_turned(data, max_pixels=max_pixels)

@@ -13,7 +13,7 @@ from eggseg.data.squares import Squares
 from eggseg.devices.pipelines import ENDLESS, untuned
 
 _REPEAT = 1 << 32
-"""Seed offset between repeats of a photo within an epoch: more than there are photos."""
+"""Seed offset between repeats of a photo within an epoch; it is larger than the number of photos."""
 
 
 def train_batches(
@@ -28,8 +28,9 @@ def train_batches(
 ) -> tf.data.Dataset:
     """Endless batches of augmented photos, (b, size, size, 3) float32 in 0..255, and class ids, (b, size, size) uint8.
 
-    An epoch is `steps` batches. Its order and every augmentation depend on (seed, epoch, photo) alone, so a run that
-    starts at `first_epoch` sees the same batches as an uninterrupted run.
+    An epoch is `steps` batches. A batch depends on the other arguments, its epoch and its place in the epoch, not on
+    earlier batches. So a run that starts at `first_epoch` gets the same batches as an uninterrupted run gets from that
+    epoch on.
     """
     size = squares.size
 
@@ -44,18 +45,18 @@ def train_batches(
 
 
 def order(indices: Sequence[int], *, count: int, seed: int, first_epoch: int) -> tf.data.Dataset:
-    """Endless epochs of `count` photos each: (index, () int64, and its stateless seed, (2,) int64).
+    """Endless epochs of `count` elements each: the index of a photo, () int64, and a stateless seed, (2,) int64.
 
-    If there are more photos, each epoch leaves out others. If there are fewer, photos repeat within an epoch, each time
-    with another seed.
+    If there are more than `count` photos, each epoch takes a random subset. If there are fewer, photos repeat within an
+    epoch, each time with another seed.
     """
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        # Shuffle indices, not pixels: there is no buffer to fill.
+        # Shuffle indices: unlike `Dataset.shuffle` after the photos are read, this needs no buffer of pixels.
         places = tf.range(max(count, len(indices)), dtype=tf.int64)
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), number])
         places = tf.random.experimental.stateless_shuffle(places, epoch_seed)[:count]
-        # If there are fewer photos, each epoch repeats others.
+        # With fewer photos than `count`, some occur once more than others in an epoch: other ones in each epoch.
         turn = number * count if len(indices) < count else 0
         index = tf.gather(np.array(indices, np.int64), (places + turn) % len(indices))
         repeat = places // len(indices)
@@ -69,8 +70,9 @@ def plain_batches(
 ) -> tf.data.Dataset:
     """One pass over the photos, in order and not augmented, in `steps` full batches shaped as in `train_batches`.
 
-    Blank photos, all VOID, fill up the last batches with a sample weight of 0. Real photos have the sample weight
-    `weight`, (b,) float32: (real + blank photos) / real photos. The mean loss is then the mean over the real photos.
+    Each batch also has sample weights, (b,) float32: `weight` for real photos, and 0 for blank photos. Blank photos are
+    black with all class ids VOID, and fill up the last batches. `weight` is (real + blank photos) / real photos over
+    all workers: the mean loss is then the mean over the real photos.
     """
 
     def plain(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -86,7 +88,7 @@ def plain_batches(
 
 
 def _square(squares: Squares, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The photo (size, size, 3) and the class ids (size, size) at `index`, uint8."""
+    """The photo (size, size, 3) and the class ids (size, size) at `index`, both uint8."""
     pixels = tf.numpy_function(squares.at, [index], tf.uint8, stateful=False)
     pixels = tf.ensure_shape(pixels, (squares.size, squares.size, 4))
     return pixels[..., :3], pixels[..., 3]

@@ -1,4 +1,4 @@
-"""Mask files to class ids: how values are stored, orientation, and rounding to the nearest class."""
+"""Convert mask files to class ids: decode the values, round each value to the nearest class, turn the mask."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ from eggseg.pictures.orientation import upright
 from eggseg.pictures.pillow import PictureError, bare_png, opened, orientation_tag, rgb
 
 COLOR, WIDE = 1 << 8, 1 << 25
-"""Code offset of a colour if classes are grey values, and of a 16-bit value that equals no 8-bit value."""
+"""If classes are grey values: code offsets of colours, and of 16-bit values that equal no 8-bit value."""
 
 MOST_VALUES = 64
-"""Maximum number of values of a mask that are kept by name; a lossy mask has hundreds, a photograph thousands."""
+"""Maximum number of values in `Labels.values`; a lossy mask has hundreds of values, a photograph thousands."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """How the values of a mask map to classes."""
+    """How the values of a mask map to classes; a value matches a class within `ClassTable.reach`.
+
+    The names of values are, for example, "128" (grey), "#ff8000" (colour) and "300 of 65535" (16 bits).
+    """
 
     class_pixels: tuple[int, ...]
-    """Pixels of each class."""
+    """Number of pixels of each class."""
     rounded: int
-    """Pixels whose value is near a class but not equal to it."""
+    """Number of pixels whose value matches a class but is not equal to the value of the class."""
     distance: int
-    """Largest distance of a rounded pixel from its class, grey levels."""
+    """Largest distance of a rounded pixel from the value of its class, in grey levels; 0 if no pixel is rounded."""
     strays: dict[str, int]
-    """Values that are near no class, and the pixels of each."""
+    """Number of pixels of each value that matches no class, by the name of the value."""
     values: dict[str, int] = dataclasses.field(default_factory=dict, compare=False)
-    """The most common values, near a class or not, and the pixels of each."""
+    """Number of pixels of each of the `MOST_VALUES` most common values, by name, whether they match a class or not."""
     lossy: bool = dataclasses.field(default=False, compare=False)
-    """Whether the format changes values, as JPEG does."""
+    """Whether the file is a JPEG or MPO, whose compression changes values."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,27 +48,28 @@ class Mask:
     """A mask as stored, not turned upright."""
 
     ids: np.ndarray
-    """(h, w) uint8 class ids, VOID where no class is near."""
+    """(h, w) uint8 class ids, VOID where the value matches no class."""
     tag: int
-    """Its own EXIF orientation, 1 to 8."""
+    """EXIF orientation of the mask itself, not of its photo, 1 to 8."""
     labels: Labels
 
 
 def read(data: bytes, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Mask:
     """Convert the bytes of a mask, in any format that Pillow reads, to class ids; `PictureError` if it cannot be read.
 
-    The displayed values count: of 1 to 16 bits, with or without a palette, transparent pixels on black. The stored
-    numbers (palette indices, or small numbers in 1 or 16 bits) count instead if no pixel has to be rounded and fewer
-    pixels stay unknown. If classes are grey values, a colour is a stray.
+    The displayed value of a pixel (1 to 16 bits, with or without a palette, transparent pixels on black) decides its
+    class. If classes are grey values, a colour matches no class, and the stored numbers (palette indices, 0 and 1 of a
+    1-bit mask, or numbers below 256 of a 16-bit mask) can replace the displayed values. They do so if no stored number
+    has to be rounded, and fewer pixels match no class than with the displayed values.
     """
     with opened(io.BytesIO(data), max_pixels) as picture:
         tag = orientation_tag(picture, data)
         picture.load()
-        if picture.format == "TIFF":  # Pillow turned it upright as it loaded
+        if picture.format == "TIFF":  # `load` has turned the pixels upright
             tag = 1
         readings = [_classified(codes, classes) for codes in _readings(picture, data, classes)]
     shown, *stored = readings
-    # Stored numbers may leave some pixels unknown, too: an unlabelled border, for example.
+    # The stored numbers may also leave pixels unknown, for example an unlabelled border: the better reading wins.
     exact = [reading for reading in stored if not reading[1].rounded]
     ids, labels = min([shown, *exact], key=lambda reading: sum(reading[1].strays.values()))
     return Mask(ids, tag, dataclasses.replace(labels, lossy=picture.format in ("JPEG", "MPO")))
@@ -74,9 +78,9 @@ def read(data: bytes, classes: ClassTable, max_pixels: int = MAX_PIXELS) -> Mask
 def turned(mask: Mask, shape: tuple[int, ...], tag: int) -> tuple[np.ndarray, bool]:
     """Turn a mask to match its photo: class ids, (h, w) uint8, and whether the photo's orientation was used.
 
-    `shape` is the upright photo's (height, width) and `tag` the photo's orientation. The mask is turned by its own
-    orientation if it then fits, else by the photo's if it then fits. If neither fits, the mask comes back turned by its
-    own orientation: its size differs from the photo's, and the caller names the files.
+    `shape` is (height, width) of the upright photo, and `tag` is the photo's EXIF orientation. The mask is turned by
+    the photo's orientation if only this gives the mask the photo's size. Otherwise the mask is turned by its own
+    orientation. The caller must check the size: it may still differ from the photo's.
     """
     own, with_photo = (upright(mask.ids, orientation) for orientation in (mask.tag, tag))
     if own.shape != tuple(shape) and with_photo.shape == tuple(shape):
@@ -85,7 +89,10 @@ def turned(mask: Mask, shape: tuple[int, ...], tag: int) -> tuple[np.ndarray, bo
 
 
 def _readings(picture: Image.Image, data: bytes, classes: ClassTable) -> Iterator[np.ndarray]:
-    """The possible codes of a mask, (h, w) integers; the codes of the displayed values come first."""
+    """Yield the codes of the displayed values, (h, w) integers, then the codes of the stored numbers if they may count.
+
+    Stored numbers may count if classes are grey values, and the mask has 1 bit, a palette or one channel of 16 bits.
+    """
     if picture.format == "PNG" and data[24] == 16 and len(picture.getbands()) > 1:
         pixels = _several_of_16_bits(data)
         yield code_of_color(pixels) if classes.is_colored else _grey(pixels, classes.reach)
@@ -93,7 +100,7 @@ def _readings(picture: Image.Image, data: bytes, classes: ClassTable) -> Iterato
         yield code_of_color(rgb(picture))
     elif picture.mode.startswith("I;16"):
         stored = np.asarray(picture).astype(np.int32)
-        # Writers store white as 65535 or as 65280; a multiple of neither 257 nor 256 equals no 8-bit value.
+        # Writers multiply 8-bit values by 257 or by 256 (white is 65535 or 65280); other values equal no 8-bit value.
         shown = np.where(stored % 257 == 0, stored // 257, np.where(stored % 256 == 0, stored // 256, WIDE + stored))
         yield from (shown, np.where(stored < COLOR, stored, WIDE + stored))
     elif picture.mode == "L" and not picture.has_transparency_data:
@@ -112,16 +119,16 @@ def _several_of_16_bits(data: bytes) -> np.ndarray:
     for scale in (257, 256, 1):
         values, rest = np.divmod(stored, scale)
         if not rest.any() and values.max(initial=0) < COLOR:
-            pixels = values[..., 2::-1].astype(np.uint8)  # from OpenCV's order
+            pixels = values[..., 2::-1].astype(np.uint8)  # OpenCV's order is blue, green, red
             return np.where(values[..., 3:] > 0, pixels, 0) if stored.shape[-1] == 4 else pixels
     raise PictureError("has several 16-bit channels with values that equal no 8-bit value")
 
 
 def _grey(pixels: np.ndarray, reach: int) -> np.ndarray:
-    """(h, w, 3) uint8 to codes of grey values; a pixel whose channels differ by more than `reach` is a colour."""
+    """Convert (h, w, 3) uint8 to codes: grey (the red channel), or a colour if channels differ by more than `reach`."""
     red, green, blue = np.moveaxis(pixels, -1, 0)
     if np.array_equal(red, green) and np.array_equal(red, blue):
-        return np.ascontiguousarray(red)  # what follows is faster than on every third byte
+        return np.ascontiguousarray(red)  # the next steps are faster on contiguous bytes
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return np.where(spread > reach, COLOR + code_of_color(pixels), red)
 

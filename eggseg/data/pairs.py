@@ -1,4 +1,4 @@
-"""Match masks to photos: by name, never by position."""
+"""Match masks to photos by their file names, never by their positions in the folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eggseg.pictures.pillow import SUFFIXES, PictureError, fault, named, opened
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Pair:
-    """A photo and its mask. `name` is `pillow.name_of` of the photo, below the folder of images."""
+    """A photo and its mask. `name` is the photo's path below the folder of images, as in `pillow.name_of`."""
 
     name: str
     image: Path
@@ -37,7 +37,7 @@ def match(data_dir: Path) -> tuple[list[Pair], list[str]]:
     another ending (`a.png`) if no other photo has that stem. If there is no mask of these names, case is ignored
     (`a.jpg` and `A.PNG`), as long as only one photo matches. A mask belongs to at most one photo. The second list has
     a line for each photo without a mask and each mask without a photo. `InputError` if a folder is missing, there are
-    no photos, or two files have one name.
+    no photos, or the names of two files in a folder differ in their Unicode form only.
     """
     images, masks = data_dir / "images", data_dir / "masks"
     for folder in (data_dir, images, masks):
@@ -56,7 +56,7 @@ def match(data_dir: Path) -> tuple[list[Pair], list[str]]:
 
 
 def _matched(photos: Collection[str], masks: Collection[str]) -> dict[str, str]:
-    """The name of the mask of each photo."""
+    """Map the name of each photo that has a mask to the name of its mask."""
     mask_of: dict[str, str] = {}
     for fold in (str, str.casefold):
         for photo_key, mask_key in ((str, str), (str, _without_png), (_stem, _stem)):
@@ -79,13 +79,13 @@ def _without_png(name: str) -> str:
 
 
 def mismatch(pair: Pair, photo: Sequence[int], mask: Sequence[int]) -> str:
-    """The error message for a mask whose (height, width) differs from its photo's."""
+    """The error message for a mask of another size than its photo; `photo` and `mask` are (height, width, ...)."""
     mask_name, photo_name = printable(pair.mask), printable(pair.image)
     return f"{mask_name} is {mask[1]}x{mask[0]}, its photo {photo_name} is {photo[1]}x{photo[0]}"
 
 
 def summary(lines: Sequence[str], heading: str, most: int = 20) -> str:
-    """A message of the only line, or of their number, a heading, and at most `most` lines."""
+    """The line itself if there is only one; else a heading with the number of lines, and at most `most` lines."""
     if len(lines) == 1:
         return lines[0]
     rest = [f"and {len(lines) - most} more"] if len(lines) > most else []
@@ -93,7 +93,7 @@ def summary(lines: Sequence[str], heading: str, most: int = 20) -> str:
 
 
 def size(path: Path) -> tuple[int, int]:
-    """(width, height) of a picture as stored, read from the header alone; `InputError` if it has none."""
+    """(width, height) of a picture as stored, read from the header alone; `InputError` if it cannot be read."""
     try:
         with opened(path) as picture:
             return picture.size
@@ -102,7 +102,7 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:
-    """SHA-256 over the names and bytes of all pairs, in order: identifies the data that a model was trained on."""
+    """SHA-256, in hexadecimal, of the names and file contents of all pairs, in order: it identifies training data."""
     digest = hashlib.sha256()
     for pair in pairs:
         for path in (pair.image, pair.mask):

@@ -1,4 +1,4 @@
-"""Pseudo-labels: masks predicted by a model, for training on the pixels where it was confident."""
+"""Pseudo-labels: masks that a model predicted, for training on the pixels with a high confidence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ PREFIX = "pseudo:"
 
 
 def find(folder: Path) -> list[Pair]:
-    """The pairs of images/ and masks/ in `folder`; `InputError` if a pair has no confidence file."""
+    """The pairs of images/ and masks/ in `folder`, with `PREFIX` before their names.
+
+    `InputError` as in `pairs.find`, or if a pair has no confidence file.
+    """
     found_pairs = pairs.find(folder)
     for pair in found_pairs:
         if not _confidence(folder, pair).is_file():
@@ -32,7 +35,10 @@ def find(folder: Path) -> list[Pair]:
 
 
 def forget_doubtful(squares: Squares, folder: Path, least: float) -> None:
-    """Set pixels of pseudo-labelled squares to VOID if their confidence is below `least`, 0 to 1."""
+    """Set pixels of pseudo-labelled squares to VOID if their confidence is below `least`, 0 to 1.
+
+    `InputError` if a confidence file in `folder` cannot be read, or has another size than its photo.
+    """
     for index in squares.held:
         pair = squares.pairs[index]
         if not pair.name.startswith(PREFIX):
@@ -52,7 +58,7 @@ def forget_doubtful(squares: Squares, folder: Path, least: float) -> None:
 
 
 def without_copies(pairs: Sequence[Pair], parts: Split) -> Split:
-    """The split without pseudo-labelled copies of validation photos: they would leak validation data into training."""
+    """The split without pseudo-labelled copies (equal files) of validation photos, which would leak validation data."""
     made = [i for i in parts.train if pairs[i].name.startswith(PREFIX)]
     held = {digest(pairs[i].image) for i in parts.val} if made else set()
     copies = {i for i in made if digest(pairs[i].image) in held}

@@ -1,7 +1,8 @@
 """Split photos into training and validation.
 
-Neighbouring frames of a video are near copies: a random split puts them on both sides and flatters the score. So each
-block of neighbouring frames, or each whole camera session, stays on one side.
+Neighbouring frames of a video are almost equal. A random split puts such frames on both sides, so the validation score
+is too high. The method "blocks" keeps each block of neighbouring frames on one side, the method "session" keeps each
+camera session on one side.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from eggseg.errors import InputError
 Method = Literal["blocks", "session", "random"]
 
 BLOCK = 10
-"""Least number of frames in a block. A session with fewer than two such blocks is cut into about four parts."""
+"""Minimum number of frames in a block. A session of fewer than 2 * `BLOCK` frames has shorter blocks.
+
+Such a session has 4 to 7 blocks, or one block for each frame if the session has fewer than 4 frames.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +46,10 @@ class Split:
 def sessions(photos: Sequence[Photo]) -> list[str]:
     """Name the camera session of each photo.
 
-    Photos are of one session if they have the same folder, the same size (either way up) and names that differ in
-    numbers only. If one of these names has leading zeros, names with a single number must also have equally many
-    digits: `00012` and `100012` are two sessions; `_Color_95` and `_Color_1010`, without zeros, are one.
+    Photos belong to one session if they have the same folder, the same size (landscape or portrait), and names that
+    differ only in numbers, letter case and file ending. If a number in one of these names has leading zeros, names with
+    a single number must also have the same number of digits: `00012` and `100012` belong to two sessions. `_Color_95`
+    and `_Color_1010`, without leading zeros, belong to one session.
     """
     series, widths, padded = [], [], set()
     for photo in photos:
@@ -62,7 +67,7 @@ def sessions(photos: Sequence[Photo]) -> list[str]:
 
 
 def frames(photos: Sequence[Photo]) -> dict[str, list[int]]:
-    """The indices of each session's photos, in the order of their numbers."""
+    """Map each session to the indices of its photos, sorted by the numbers in the photos' names."""
     members = collections.defaultdict(list)
     for i, session in enumerate(sessions(photos)):
         members[session].append(i)
@@ -70,9 +75,9 @@ def frames(photos: Sequence[Photo]) -> dict[str, list[int]]:
 
 
 def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> list[int]:
-    """Deal the photos into `count` folds with about equal numbers of photos of each class and session.
+    """Distribute the photos over `count` folds with about equal numbers of photos of each class and session.
 
-    Returns the fold of each photo, 0 to `count` - 1.
+    Photos that `method` keeps together are in the same fold. Returns the fold of each photo, 0 to `count` - 1.
     """
     groups = _groups(photos, method)
     rng = np.random.default_rng(seed)
@@ -87,7 +92,8 @@ def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> lis
     for i in order:
         group = collections.Counter(key for p in groups[i] for key in (*features[p][0], features[p][1], "photos"))
 
-        # The group goes to the fold that then has the smallest share of its classes, its session and the photos.
+        # The group goes to the fold with the smallest load. The load sums up the fold's shares, with the group in the
+        # fold, of all photos, of each class and of each session, weighted by their numbers of photos in the group.
         def load(fold: int, group: collections.Counter[object] = group) -> float:
             return sum(n * (contents[fold][key] + n) / totals[key] for key, n in group.items())
 
@@ -101,7 +107,8 @@ def folds(photos: Sequence[Photo], method: Method, count: int, seed: int) -> lis
 def split(photos: Sequence[Photo], method: Method, fraction: float, seed: int) -> Split:
     """Hold out about `fraction` of the photos for validation, with every class on both sides.
 
-    `InputError` if there are too few photos, blocks or sessions.
+    The held-out photos are one of max(2, round(1 / `fraction`)) folds. `InputError` if every fold, or its rest, lacks a
+    class: there are too few photos, blocks or sessions.
     """
     count = max(2, round(1 / fraction))
     fold_of = folds(photos, method, count, seed)
@@ -127,10 +134,11 @@ def one_fold(photos: Sequence[Photo], method: Method, count: int, held_out: int,
 
 
 def few(photos: Sequence[Photo], indices: Sequence[int], count: int, seed: int) -> tuple[int, ...]:
-    """Draw `count` of the photos at `indices`, spread over sessions and frames; `InputError` if a class is missing.
+    """Draw `count` of the photos at `indices`, spread over sessions and frames.
 
-    The photos are cut into `count` stretches of neighbours, whose lengths differ by at most one. One photo of each
-    stretch is drawn.
+    The photos, sorted by session and frame number, are cut into `count` stretches, whose lengths differ by at most one.
+    One photo of each stretch is drawn. `InputError` if there are fewer than `count` photos, or the drawn photos lack a
+    class.
     """
     if count > len(indices):
         raise InputError(f"--labelled_photos is {count}, but the training split has only {len(indices)} photos")

@@ -1,6 +1,7 @@
-"""Pairs of files to squares of the network's input size.
+"""Convert pairs of files to squares of the network's input size.
 
-Each pair is decoded once, into a square of red, green, blue and class id, uint8. An epoch then costs augmentation only.
+Each pair is decoded once, into a square of red, green, blue and class id, uint8. An epoch then only has to augment the
+squares.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Squares:
     pixels: np.ndarray
     """(n, size, size, 4) uint8: red, green, blue, class id; padding is black and VOID."""
     held: tuple[int, ...]
-    """Indices of the photos held here, in order: all, or the share of one worker."""
+    """Indices of the photos whose squares are in `pixels`, ascending: all photos, or one worker's shard."""
     pairs: tuple[Pair, ...]
     """The pairs that could be read."""
     photos: tuple[Photo, ...]
@@ -50,21 +51,21 @@ class Squares:
 
     @property
     def size(self) -> int:
-        """Side, pixels."""
+        """Side of the squares, in pixels."""
         return self.pixels.shape[1]
 
     def at(self, index: int) -> np.ndarray:
-        """The square (size, size, 4) of photo `index`, which must be held here."""
+        """The square (size, size, 4) of photo `index`, which must be in `held`."""
         return self.pixels[bisect.bisect_left(self.held, index)]
 
 
 def read(
     pairs: Sequence[Pair], size: int, classes: ClassTable, cache: Path | None = None, max_pixels: int = MAX_PIXELS
 ) -> Squares:
-    """Decode and letterbox all pairs, with a progress bar, into memory or into a file on the disk of `cache`.
+    """Decode and letterbox all pairs, with a progress bar, into memory or into a file in the folder `cache`.
 
-    The file has no name, so it vanishes when the process ends, however it ends. Unreadable files, and masks whose size
-    differs from their photo's, are left out and reported in `faults`.
+    The file has no name, so the system deletes it when the process ends, even after a crash. A pair with an unreadable
+    file, or with a mask of another size than its photo, is left out and reported in `faults`.
     """
     pixels = _empty((len(pairs), size, size, 4), cache)
     labels: dict[int, Labels] = {}
@@ -92,7 +93,7 @@ def read(
                 if photo_size != mask_size:
                     raise InputError(mismatch(pair, photo_size, mask_size))
             except tf.errors.OpError:
-                # A damaged file, or a format that the graph does not know: read by Pillow, or reported.
+                # A file is damaged, or the graph does not know its format: Pillow may read it, else `InputError`.
                 arrays = labelled.read(pair, classes, max_pixels)
                 square = _squared(tf.constant(arrays.image), tf.constant(arrays.ids[..., None]), size)
                 labels[i], photo_size = arrays.labels, arrays.ids.shape
@@ -118,7 +119,7 @@ def _empty(shape: tuple[int, ...], cache: Path | None) -> np.ndarray:
 
 
 def fits_in_memory(pairs: int, size: int) -> bool:
-    """Whether the squares of `pairs` pairs take at most half of the free memory."""
+    """Whether `pairs` squares of `size` x `size` pixels take at most the share `MEMORY_SHARE` of the free memory."""
     return pairs * size * size * 4 <= MEMORY_SHARE * psutil.virtual_memory().available
 
 

@@ -22,7 +22,7 @@ Distribution = Literal["auto", "one", "multi_worker"]
 Value = TypeVar("Value")
 
 WORD = 8
-"""Bytes per number when bytes are sent as numbers."""
+"""Bytes per int64 number: `told_by` sends bytes as int64 numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Workers:
         return self.strategy.num_replicas_in_sync
 
     def exchange(self, value: Value) -> list[Value]:
-        """All-gather `value`, in rank order; blocks until all workers call it."""
+        """All-gather: the `value` of each worker, in rank order; blocks until all workers call it."""
         return [self.told_by(source, value) for source in range(self.count)]
 
     def told_by(self, source: int, value: Value) -> Value:
         """Broadcast `value` from the worker `source` to all; blocks until all workers call it."""
         if self.count == 1:
             return value
-        # Unpickling adds no risk: TensorFlow's protocol already runs any code for whoever reaches a worker's port.
+        # Unpickling adds no risk: anyone who can reach a worker's port can run code through TensorFlow's protocol.
         data = pickle.dumps(value) if self.index == source else b""
         size = int(self._sum(tf.constant([len(data)], tf.int64))[0])
         words = -(-size // WORD)
@@ -62,13 +62,13 @@ class Workers:
             raise InputError(f"the workers differ in {', '.join(differing)}: start all with the same command and files")
 
     def share(self, path: Path) -> None:
-        """Copy the file `path` of worker 0, if it has one, to all workers."""
+        """Copy worker 0's file `path`, if it exists, to `path` on all workers; blocks until all workers call it."""
         data = self.told_by(0, path.read_bytes() if path.exists() else None)
         if self.index and data is not None:
             path.write_bytes(data)
 
     def batches(self, dataset: tf.data.Dataset) -> tf.distribute.DistributedDataset:
-        """Batches of this worker for `model.fit`: each replica in turn takes the next one."""
+        """Distribute this worker's batches for `model.fit`: each replica of the worker takes the next one in turn."""
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
 
     @contextlib.contextmanager
@@ -83,7 +83,7 @@ class Workers:
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.int64)])
     def _sum(self, value: tf.Tensor) -> tf.Tensor:
-        """All-reduce: the sum of `value` over the workers, (n,)."""
+        """All-reduce: the sum of `value` over the workers, (n,) int64."""
 
         def of_replica() -> tf.Tensor:
             replica = tf.distribute.get_replica_context()
@@ -95,11 +95,11 @@ class Workers:
 
 
 def join(distribution: Distribution = "auto", num_gpus: int = -1) -> Workers:
-    """Connect to the other workers that `TF_CONFIG` names, if any; each worker uses `num_gpus` GPUs of its machine.
+    """Connect to the other workers that `TF_CONFIG` names, if any; each worker uses `num_gpus` GPUs (-1: all).
 
-    Blocks until all workers are connected. Call it before any other TensorFlow operation: connections can only be
-    opened then. One GPU, or the processor, gets no strategy: `OneDeviceStrategy` was measured to double the time of a
-    step.
+    Blocks until all workers are connected. Call `join` before any other TensorFlow operation: later, TensorFlow refuses
+    to connect. Without other workers, a single GPU or the processor keeps TensorFlow's default strategy, because
+    `OneDeviceStrategy` doubled the time of a step. `InputError` as in `place` and `hardware.use`.
     """
     index, count = place(distribution)
     devices = hardware.use(num_gpus)
@@ -109,7 +109,11 @@ def join(distribution: Distribution = "auto", num_gpus: int = -1) -> Workers:
 
 
 def place(distribution: Distribution = "auto") -> tuple[int, int]:
-    """Rank of this worker and number of workers, from `TF_CONFIG`; a chief has rank 0."""
+    """Rank of this worker and number of workers, from `TF_CONFIG`; a chief has rank 0.
+
+    (0, 1) if `distribution` is "one", or `TF_CONFIG` is missing or names fewer than two workers. `InputError` if
+    `TF_CONFIG` is faulty, or if `distribution` is "multi_worker" and there is no other worker.
+    """
     text = os.environ.get("TF_CONFIG")
     index, count = _cluster(text) if text and distribution != "one" else (0, 1)
     if distribution == "multi_worker" and count == 1:
@@ -121,7 +125,7 @@ def place(distribution: Distribution = "auto") -> tuple[int, int]:
 
 
 def _cluster(text: str) -> tuple[int, int]:
-    """`place` for the content of `TF_CONFIG`; (0, 1) where it names fewer than two workers."""
+    """Rank and number of workers from the content of `TF_CONFIG`; (0, 1) if it names fewer than two workers."""
     try:
         config = json.loads(text)
         cluster: Mapping[str, list[str]] = config.get("cluster", {})
@@ -137,10 +141,11 @@ def _cluster(text: str) -> tuple[int, int]:
 
 
 class DistributedModel(keras.Model):
-    """A functional model that `fit` can train on several machines; model and optimizer must be built before.
+    """A functional model that `fit` can train on several machines; build the model and its optimizer before.
 
-    Works around two failures of Keras 3 on several machines: it builds a model with a step outside any replica, and it
-    averages the scalar metrics of a step over machines along an axis that scalars lack (keras issue 20585).
+    The class works around two failures of Keras 3 on several machines. To build a model, Keras runs a step outside any
+    replica. To average the scalar metrics of a step over machines, Keras uses an axis, but scalars have none (keras
+    issue 20585).
     """
 
     def _maybe_symbolic_build(self, *_: Any, **__: Any) -> None:
