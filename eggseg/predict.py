@@ -24,7 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> int:
-    """Predict all inputs; return 0, or 1 if an input could not be read or an output could not be written."""
+    """Predict all inputs; return 0, or 1 if an input could not be read or an output could not be written.
+
+    `InputError` if no photo is found, if outputs exist that the settings do not replace or continue, if the model
+    cannot be loaded, or if the disk is full.
+    """
     photos, failed = _possible(inputs.named(settings.inputs, settings.recursive, settings.output_dir), settings)
     seen = {name: Seen.of(path) for name, path in photos.items()}
     journal = _journal(settings, photos)
@@ -32,7 +36,7 @@ def run(settings: Settings) -> int:
     for kind in settings.kinds:
         (settings.output_dir / kind).mkdir(parents=True, exist_ok=True)
 
-    # Imported late: TensorFlow takes seconds, and faults of the inputs are reported by now.
+    # Imported late: TensorFlow takes seconds to load, and the checks above report faults of the inputs before that.
     from rich.progress import track
 
     from eggseg.exported import saved_model
@@ -78,7 +82,7 @@ def run(settings: Settings) -> int:
 
 
 def _possible(photos: Mapping[str, Path], settings: Settings) -> tuple[dict[str, Path], int]:
-    """The photos whose output names are possible, and the number of the others, each of which is reported."""
+    """The photos whose output paths are valid, and the number of other photos; prints an error for each other photo."""
     possible = {}
     for name, photo in photos.items():
         try:
@@ -91,7 +95,7 @@ def _possible(photos: Mapping[str, Path], settings: Settings) -> tuple[dict[str,
 
 
 def _journal(settings: Settings, photos: Mapping[str, Path]) -> Journal:
-    """The journal to continue, or a new one; `InputError` if outputs exist that no flag allows to replace."""
+    """The journal to continue, or an empty one; `InputError` if outputs exist that no flag allows to replace."""
     if settings.overwrite and settings.resume:
         raise InputError("--overwrite starts over and --resume continues: expected one of them")
     folder = settings.output_dir
@@ -110,7 +114,10 @@ def _journal(settings: Settings, photos: Mapping[str, Path]) -> Journal:
 
 
 def _done(journal: Journal, seen: Mapping[str, Seen], settings: Settings) -> dict[str, Entry]:
-    """The journal entries to keep: unchanged photos with all outputs, and photos of other calls with masks."""
+    """The journal entries to keep: unchanged photos with all outputs, and photos of other calls with masks.
+
+    `InputError` if a photo with the name of a different photo would replace its outputs.
+    """
     done = {}
     for name, entry in journal.entries.items():
         kinds = settings.kinds if name in seen else ["masks"]

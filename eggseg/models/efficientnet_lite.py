@@ -16,13 +16,13 @@ from eggseg.models.depthwise import FastDepthwiseConv2D
 
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
           (1, 3, 1, 6, 320))  # fmt: skip
-"""Blocks, kernel size, stride, expansion and filters of each stage."""
+"""For each stage: its number of blocks, kernel size, stride of the first block, expansion factor, output channels."""
 
 WEIGHTS = Path(__file__).parent.parent / "pretrained" / "efficientnet_lite0.npz"
 
 
 def efficientnet_lite0(size: int) -> keras.Model:
-    """Build the encoder: (n, size, size, 3) in 0..255 to features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
+    """Build the encoder with random weights: (n, size, size, 3) in 0..255 to features of stride 2, 4, 8, 16 and 32."""
     inputs = keras.Input((size, size, 3), name="image")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescale")(inputs)
     x = _relu6(_norm(_conv(x, 32, "stem", kernel=3, strides=2), "stem_norm"), "stem")
@@ -37,14 +37,17 @@ def efficientnet_lite0(size: int) -> keras.Model:
 
 
 def load(model: keras.Model, path: Path = WEIGHTS) -> None:
-    """Load the ImageNet weights, or another file in their format, into `efficientnet_lite0`."""
+    """Load weights in the format of `packed` into a model from `efficientnet_lite0`; `InputError` if they do not fit.
+
+    By default, the file is that of the ImageNet weights.
+    """
     packed.fill(model, path)
 
 
 def _block(
     x: keras.KerasTensor, name: str, kernel: int, stride: int, expansion: int, filters: int
 ) -> keras.KerasTensor:
-    """An inverted bottleneck: expand the channels, convolve depthwise, project back."""
+    """An inverted bottleneck: expand the channels, convolve depthwise, project to `filters` channels."""
     before = x
     if expansion > 1:
         x = _conv(x, x.shape[-1] * expansion, f"{name}_expand")

@@ -32,50 +32,55 @@ _APPLICATIONS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
         tuple(f"convnext_tiny_downsampling_block_{i}" for i in range(3)),
     ),
 }
-"""Backbones of `keras.applications`: the builder, and the layers that halve the picture, whose inputs are features."""
+"""Backbones of `keras.applications`: the builder, and the downsampling layers, whose inputs are the features.
+
+For a downsampling block of several layers, this is the first layer of the block.
+"""
 
 NAMES = ("efficientnet_lite0", *_APPLICATIONS)
 
 STRIDES = dict.fromkeys(NAMES, 2) | {"convnext_tiny": 4}
-"""Stride of the finest features of each encoder, pixels."""
+"""Stride of the finest features of each encoder, in pixels."""
 
 _DIVISORS = {"convnext_tiny": 32}
-"""Networks with unpadded convolutions: they drop rows of a picture whose side is no multiple of this."""
+"""Networks with unpadded convolutions: they ignore the last rows and columns if this does not divide the side."""
 
 
 def build(name: str, size: int, *, pretrained: bool) -> keras.Model:
     """Build an encoder with random weights: (n, size, size, 3) in 0..255 to its features, the finest first.
 
-    The finest features have stride `STRIDES[name]`, each following level twice the stride before; where a stride does
-    not divide the size, the last cell reaches past the picture. With `pretrained`, batch normalisation is folded into
-    the convolutions, so that its statistics stay fixed; `load` then loads the weights.
+    The finest features have stride `STRIDES[name]`, and each further level has twice the stride of the level before.
+    If a stride does not divide `size`, the last row and column of that level extend beyond the picture. With
+    `pretrained`, batch normalisation is folded into the convolutions, so that its statistics stay fixed; `load` must
+    then load the weights. `InputError` if the encoder cannot be built for `size`.
     """
     model = _unfolded(name, size, None)
     return fused(folded(model) if pretrained else model)
 
 
 def check(name: str, size: int, weights: str) -> None:
-    """`InputError` where an encoder cannot be built for `size`, or its `weights` are unavailable or do not fit.
+    """`InputError` if an encoder cannot be built for `size`, or if its `weights` are unavailable or do not fit.
 
-    Keras caches the weights that this downloads.
+    `weights` is "imagenet", "none" or a file. Keras caches the weights that this function downloads.
     """
-    # The weights that come with eggseg need no check.
+    # efficientnet_lite0 works at any size, and its ImageNet weights come with eggseg.
     if (name, weights) not in (("efficientnet_lite0", "imagenet"), ("efficientnet_lite0", "none")):
         _unfolded(name, size, None if weights == "none" else weights)
 
 
 def load(encoder: keras.Model, name: str, weights: str) -> None:
-    """Load `weights`, "imagenet" or a file, into an encoder that was built as `pretrained`.
+    """Load `weights`, "imagenet" or a file, into an encoder that `build` made with `pretrained`.
 
-    `InputError` where they are unavailable or do not fit.
+    `InputError` if the weights are unavailable or do not fit.
     """
     encoder.set_weights(folded(_unfolded(name, encoder.input_shape[1], weights)).get_weights())
 
 
 def freeze(encoder: keras.Model, levels: int) -> None:
-    """Freeze the first `levels` levels of an encoder, from the finest, and all depthwise filters.
+    """Freeze the `levels` finest levels of an encoder and all its depthwise filters; the rest becomes trainable.
 
-    They respond to edges and colours, the same in every kitchen; their gradients would take half the time of a step.
+    The finest levels respond to edges and colours, which are similar in all photos. The gradients of the frozen
+    layers would take half the time of a training step.
     """
     for layer in encoder.layers:
         depthwise = isinstance(layer, layers.DepthwiseConv2D) or getattr(layer, "groups", 1) > 1
@@ -86,7 +91,7 @@ def freeze(encoder: keras.Model, levels: int) -> None:
 
 
 def _unfolded(name: str, size: int, weights: str | None) -> keras.Model:
-    """The encoder with its own batch normalisation, and with `weights`: "imagenet", a file, or None for random."""
+    """The encoder before batch normalisation is folded; `weights` is "imagenet", a file, or None for random weights."""
     if name == "efficientnet_lite0":
         model = efficientnet_lite.efficientnet_lite0(size)
         if weights:
@@ -99,7 +104,7 @@ def _unfolded(name: str, size: int, weights: str | None) -> keras.Model:
     source = str(_existing_file(weights)) if weights and weights != "imagenet" else weights
     try:
         with warnings.catch_warnings():
-            # MobileNetV3 warns that its weights were trained at 224 pixels; features work at any size.
+            # MobileNetV3 warns that its weights were trained at 224 pixels; its features work at any size.
             warnings.simplefilter("ignore", UserWarning)
             model = application(include_top=False, weights=source, input_tensor=x)
     except tf.errors.OpError:  # another worker has ended; the weights are not the cause
@@ -113,19 +118,19 @@ def _unfolded(name: str, size: int, weights: str | None) -> keras.Model:
 
 
 def _padded(x: keras.KerasTensor, divisor: int) -> keras.KerasTensor:
-    """Pad with black at the lower right to a multiple of `divisor`."""
+    """Pad (n, size, size, 3) with black at the bottom and right, up to the next multiple of `divisor`."""
     missing = -x.shape[1] % divisor
     return layers.ZeroPadding2D(((0, missing), (0, missing)), name="pad")(x) if missing else x
 
 
 def _cropped(x: keras.KerasTensor, size: int) -> keras.KerasTensor:
-    """Crop the cells that contain only padding."""
+    """Crop features to `size` rows and columns: the other cells cover only padding."""
     excess = x.shape[1] - size
     return layers.Cropping2D(((0, excess), (0, excess)))(x) if excess else x
 
 
 def _to_caffe(x: keras.KerasTensor) -> keras.KerasTensor:
-    """RGB in 0..255 to BGR minus ImageNet's mean, which the weights of ResNet50 expect."""
+    """Convert RGB in 0..255 to BGR minus ImageNet's mean colour, the input that the weights of ResNet50 expect."""
     return layers.Rescaling(1.0, offset=(-103.939, -116.779, -123.68), name="rescale")(x[..., ::-1])
 
 

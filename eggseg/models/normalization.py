@@ -14,8 +14,9 @@ from keras import layers
 class FusedBatchNormalization(layers.BatchNormalization):
     """Keras' batch normalisation over the last axis of (n, h, w, c), with TensorFlow's fused kernel.
 
-    Keras composes it of elementary operations, each of which passes over the whole tensor: on a processor they took
-    more time than the convolutions. With several replicas the moments are those of the whole batch, without the kernel.
+    Keras' own layer consists of elementary operations, each of which reads the whole tensor: on a CPU they took more
+    time than the convolutions. Training on several replicas uses mean and variance over the batches of all replicas,
+    and therefore elementary operations instead of the fused kernel.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
@@ -44,19 +45,19 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
 
 def _moments_of_all_replicas(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and variance, (c,), of (n, h, w, c) float32 over all replicas, whose parts have equal size."""
+    """Mean and variance, (c,), of (n, h, w, c) float32 over the batches of all replicas, which have equal sizes."""
     replica = tf.distribute.get_replica_context()
 
     def mean_of(part: tf.Tensor) -> tf.Tensor:
         return replica.all_reduce(tf.distribute.ReduceOp.MEAN, tf.reduce_mean(part, (0, 1, 2)))
 
     mean = mean_of(values)
-    # In two passes: the mean of squares minus the square of the mean would subtract two large numbers.
+    # In two passes: the mean of squares minus the square of the mean would lose digits if both are large.
     return mean, mean_of(tf.math.squared_difference(values, mean))
 
 
 def fused(model: keras.Model) -> keras.Model:
-    """Copy a functional model and its weights, with `FusedBatchNormalization` for all batch normalisation."""
+    """Copy a functional model and its weights; `FusedBatchNormalization` replaces each batch normalisation."""
 
     def clone(layer: layers.Layer) -> layers.Layer:
         kind = FusedBatchNormalization if _is_norm(layer) else type(layer)
@@ -70,7 +71,8 @@ def fused(model: keras.Model) -> keras.Model:
 def folded(model: keras.Model) -> keras.Model:
     """Copy a functional model for inference, with batch normalisation folded into the convolutions before it.
 
-    It computes the same in fewer operations. Folded are the norms that are the only consumer of their convolution.
+    The copy gives the same results with fewer operations. A batch normalisation is folded if its input is the output of
+    a convolution without activation, and no other layer uses that output.
     """
     norm_of = {
         norm.input._keras_history.operation.name: norm
@@ -101,7 +103,7 @@ def _is_norm(layer: layers.Layer) -> bool:
 
 
 def _is_foldable(layer: layers.Layer) -> bool:
-    """Whether this is a convolution without activation whose output has a single consumer."""
+    """Whether `layer` is a convolution without activation, and only one layer uses its output."""
     return (
         isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
         and layer.activation is keras.activations.linear
@@ -115,6 +117,6 @@ def _fold(conv: layers.Layer, norm: layers.BatchNormalization) -> list[np.ndarra
     scale = norm.gamma.numpy() if norm.scale else 1.0
     offset = norm.beta.numpy() if norm.center else 0.0
     factor = scale / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
-    # Kernels are (h, w, channels, 1) of a depthwise convolution, (h, w, in, out) of a full one.
+    # The kernel of a depthwise convolution is (h, w, channels, 1), that of any other convolution (h, w, in, out).
     shape = (-1, 1) if isinstance(conv, layers.DepthwiseConv2D) else (-1,)
     return [kernel * factor.reshape(shape), (bias - norm.moving_mean.numpy()) * factor + offset]

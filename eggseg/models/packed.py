@@ -1,7 +1,7 @@
-"""Weights of a network in an .npz that is small enough to come with eggseg, and safe to read.
+"""Weights of a network in an .npz file that is small enough to come with eggseg, and safe to read.
 
-The arrays are named `LAYER/INDEX`, with the index of the weight in its layer. Kernels are float16, vectors of one
-number per channel float32.
+The arrays are named `LAYER/INDEX`; INDEX counts the weights of the layer from 0. Kernels are float16. Vectors with one
+number per channel are float32.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MALFORMED = (
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
     *(ValueError, EOFError, OSError, NotImplementedError, RuntimeError),  # RuntimeError: an encrypted file
 )
-"""Exceptions on reading a damaged file, or one of another format."""
+"""Exceptions that reading raises if the file is missing, damaged or of another format."""
 
 
 def pack(network: keras.Model) -> dict[str, np.ndarray]:
@@ -37,9 +37,9 @@ def pack(network: keras.Model) -> dict[str, np.ndarray]:
 
 
 def fill(network: keras.Model, path: Path) -> None:
-    """Load a file of `pack`'s arrays into a network; `InputError` for another format or another network.
+    """Load a file with the arrays of `pack` into a network; `InputError` if the file is missing or does not fit.
 
-    Reads and allocates no more than the weights of the network take, whatever the headers in the file claim.
+    Each array is read only up to the size that the network expects, so a false size in the file cannot fill the memory.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -54,7 +54,10 @@ def fill(network: keras.Model, path: Path) -> None:
 
 
 def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Read an array of the expected shape as float32. NumPy's own reader would allocate the size in the header."""
+    """Read the array `name` as float32; an error of `MALFORMED` if it is missing, damaged or not of `shape`.
+
+    NumPy's own reader would allocate the size that the header claims.
+    """
     try:
         info = archive.getinfo(f"{name}.npy")
     except KeyError:

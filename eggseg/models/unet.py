@@ -25,17 +25,20 @@ def unet(
     """Build a U-Net from (n, size, size, 3) in 0..255 to float32 logits (n, size, size, classes).
 
     The encoder halves the picture `depth` times and doubles the filters each time, from `base_filters`. The decoder
-    reverses this, with skip connections at each size. Any `size` works: where halving rounds up, the decoder crops.
+    reverses this, with skip connections at each size. Any `size` works: halving an odd size rounds up, and the decoder
+    crops the excess. `dropout` is the dropout rate of the coarsest features.
 
     Differences from the paper:
     - batch normalisation;
     - `same` padding, so that the logits cover the picture;
     - a residual shortcut around each pair of convolutions (Zhang et al. 2018, arXiv 1711.10684), to train in fewer
       steps;
-    - with a `stem_stride` above 1, a first convolution with that stride instead of levels at full resolution.
+    - with a `stem_stride` above 1, a first convolution with that stride, and logits that are enlarged by it at the end,
+      instead of levels at full resolution.
 
-    An `encoder`, whose outputs are features from fine to coarse, replaces the U-Net's own; `stem_stride` is then the
-    stride of its finest features. `policy` is Keras' precision policy, for example `mixed_bfloat16`.
+    An `encoder`, a model whose outputs are features from fine to coarse, replaces the encoder above, and its number of
+    outputs replaces `depth`; `stem_stride` must then be the stride of the finest features. `policy` is Keras' precision
+    policy, for example `mixed_bfloat16`.
     """
     with dtype_policy(policy):
         if encoder is None:
@@ -50,9 +53,9 @@ def unet(
             x = _fit(x, features[level].shape[1], f"crop{level}")
             x = layers.Concatenate(name=f"join{level}")([features[level], x])
             x = _block(x, base_filters << level, f"back{level}")
-        # Start by predicting background, the class of most pixels: training need not learn that first.
+        # The initial bias predicts background, the class of most pixels: training need not learn this first.
         x = layers.Conv2D(classes, 1, bias_initializer=_MostlyBackground(), name="head")(x)
-        # Logits in float32: a softmax over bfloat16 has only two digits.
+        # Logits in float32: bfloat16 has only two to three decimal digits, too few for the softmax.
         x = layers.Activation("linear", dtype="float32", name="logits")(x)
         if stem_stride > 1:
             x = layers.UpSampling2D(stem_stride, interpolation="bilinear", dtype="float32", name="unstem")(x)
@@ -74,7 +77,7 @@ def dtype_policy(policy: str) -> Iterator[None]:
 def _encoder(
     size: int, base_filters: int, depth: int, stem_stride: int
 ) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
-    """The U-Net's own encoder: its input, and its features at `depth` + 1 sizes, the finest first."""
+    """The U-Net's own encoder: its input, and the list of features at `depth` + 1 sizes, the finest first."""
     inputs = keras.Input((size, size, 3), name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(inputs)
     if stem_stride > 1:
@@ -89,7 +92,7 @@ def _encoder(
 
 @keras.saving.register_keras_serializable("eggseg")
 class _MostlyBackground(keras.initializers.Initializer):
-    """Biases, (classes,), that give the background a probability of about 0.9."""
+    """Biases, (classes,), that give class 0, the background, a probability of about 0.9 if there are three classes."""
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> keras.KerasTensor:
         return 3.0 * keras.ops.one_hot(0, shape[0], dtype=dtype)
@@ -100,7 +103,7 @@ def _conv(x: keras.KerasTensor, filters: int, name: str, *, kernel: int = 3, str
     x = layers.Conv2D(
         filters, kernel, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
     )(x)
-    # Momentum 0.9 averages about ten steps; the default, a hundred, lags behind in a short run.
+    # Momentum 0.9 averages about ten steps. Keras' default, 0.99, averages about a hundred: too slow for a short run.
     return FusedBatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
 
 
@@ -113,7 +116,7 @@ def _block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
 
 
 def _fit(x: keras.KerasTensor, size: int, name: str) -> keras.KerasTensor:
-    """Crop or pad to `size` at the lower right; corrects the rounding of halved sizes."""
+    """Crop or pad features at the bottom and right to `size` rows and columns, since halved sizes were rounded."""
     excess = x.shape[1] - size
     if excess > 0:
         return layers.Cropping2D(((0, excess), (0, excess)), dtype=x.dtype, name=name)(x)

@@ -1,4 +1,4 @@
-"""`orientation` in the TensorFlow graph, whose decoders ignore EXIF and return pixels as stored."""
+"""The module `orientation` for the TensorFlow graph: TensorFlow's decoders ignore EXIF and return pixels as stored."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ def orientation(data: tf.Tensor) -> tf.Tensor:
 
 
 def in_block(block: tf.Tensor) -> tf.Tensor:
-    """Orientation in an EXIF block, (n,) uint8, a TIFF header from its byte order on; () int32 in 1..8."""
+    """Orientation in an EXIF block, (n,) uint8; () int32 in 1..8, 1 if it is missing or invalid.
+
+    The block begins with the byte order of its TIFF header.
+    """
     block = tf.concat([block, tf.zeros([16], tf.uint8)], 0)
     little = number(block, 0, 2) == int.from_bytes(b"II", "big")
     directory = number(block, 4, 4, little)
@@ -54,7 +57,7 @@ def in_block(block: tf.Tensor) -> tf.Tensor:
 
 
 def upright(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
-    """Turn (h, w, c) pixels as stored upright by their EXIF orientation `tag`, () int32 in 1..8."""
+    """Turn stored pixels, (h, w, c), upright by their EXIF orientation, () int32 in 1..8; (w, h, c) for 5 to 8."""
     channels = image.shape[-1]
     image = tf.cond(tf.reduce_any(tag == TRANSPOSED), lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     flip = tf.stack([tf.reduce_any(tag == ROWS_REVERSED), tf.reduce_any(tag == COLUMNS_REVERSED)])

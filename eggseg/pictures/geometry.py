@@ -1,7 +1,8 @@
 """Letterbox photos into the network's square, and restore scores to the photo's size.
 
-`letterbox` and `restore` are inverse to each other and both place the photo by `_fit`. Neither makes a padded square at
-the photo's own size: `letterbox` resizes, then pads; `restore` crops, then resizes, a band of rows at a time.
+`restore` reverses `letterbox`: `_fit` gives both functions the same place of the photo in the square. Neither function
+makes a padded square at the photo's own size: `letterbox` resizes, then pads; `restore` crops, then resizes, a band of
+rows at a time.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from collections.abc import Callable
 import tensorflow as tf
 
 BAND = 1 << 18
-"""Pixels restored at a time: their scores fit in the processor's cache, so it is three times as fast."""
+"""Pixels restored at a time: the scores of one band fit in the CPU's cache, so `restore` is three times as fast."""
 
 
 def _fit(height: tf.Tensor, width: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The place of a photo in the square: (inner height, inner width, top, left), int32, network pixels."""
+    """A photo's rectangle in the square of side `size`: height, width, top, left in pixels of the square, () int32."""
     side = tf.maximum(height, width)
-    # Rounding in 64-bit integers: the same on every machine, and 60000 * 512 does not overflow.
+    # Round with 64-bit integers: the result is the same on every machine, and the products do not overflow.
     inner = [tf.maximum(1, tf.cast(_round_div(n, side, size), tf.int32)) for n in (height, width)]
     return inner[0], inner[1], (size - inner[0]) // 2, (size - inner[1]) // 2
 
@@ -30,8 +31,8 @@ def _round_div(length: tf.Tensor, side: tf.Tensor, size: int) -> tf.Tensor:
 def letterbox(image: tf.Tensor, size: int, *, labels: bool = False, pad: int = 0) -> tf.Tensor:
     """Letterbox (h, w, c) uint8 to (size, size, c) uint8: the long side fills the square, the short one is padded.
 
-    Photos are resized with antialiased bilinear weights. `labels=True` takes the nearest pixel, since a mixture of
-    class ids is another class; labels may have any dtype. The padding holds `pad`.
+    Photos are resized with antialiased bilinear weights. With `labels`, each pixel gets the value of the nearest pixel,
+    because a mixture of class ids would be another class; labels may have any dtype. The padding has the value `pad`.
     """
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     inner_height, inner_width, top, left = _fit(height, width, size)
@@ -48,8 +49,9 @@ def letterbox(image: tf.Tensor, size: int, *, labels: bool = False, pad: int = 0
 def _resize_rows(image: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     """Resize (h, w, c) to (length, w, c) float32, antialiased bilinear.
 
-    Resizing rows, then columns, equals `tf.image.resize` of both, bit by bit, in half the time: that function mixes
-    whole rows at once, but the pixels of a row one by one. So here a row is one pixel of many channels.
+    `letterbox` resizes the rows with this function, then transposes and resizes the columns. The result equals that of
+    one `tf.image.resize`, bit by bit, in half the time: `tf.image.resize` mixes whole rows at once, but the pixels of a
+    row one by one. Here each row is therefore a single pixel with w * c channels.
     """
     height, width, channels = tf.shape(image)[0], tf.shape(image)[1], image.shape[-1]
     column = tf.image.resize(tf.reshape(image, (height, 1, width * channels)), (length, 1), antialias=True)
@@ -57,7 +59,7 @@ def _resize_rows(image: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
 
 
 def restore(scores: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Restore (size, size, c) float scores to (height, width, c) float32, bilinear, without the padding."""
+    """Restore (size, size, c) float scores, without the padding, to (height, width, c) float32 by bilinear resizing."""
     return restore_in_bands(scores, height, width, lambda rows: (rows,), (tf.float32,))[0]
 
 
@@ -70,8 +72,8 @@ def restore_in_bands(
 ) -> tuple[tf.Tensor, ...]:
     """Apply `each` to the result of `restore`, a band of rows at a time: memory never holds the scores of all pixels.
 
-    `each` takes (rows, width, c) float32 and returns tensors of `types`. The tensors of all bands are concatenated
-    along their first axis.
+    `each` takes (rows, width, c) float32 and returns tensors with the dtypes `types`. The tensors of all bands are
+    concatenated along their first axis.
     """
     inner_height, inner_width, top, left = _fit(height, width, scores.shape[0])
     inner = tf.cast(scores[top : top + inner_height, left : left + inner_width], tf.float32)
@@ -90,9 +92,10 @@ def restore_in_bands(
 def _restore_rows(
     inner: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, height: tf.Tensor, width: tf.Tensor
 ) -> tf.Tensor:
-    """Rows `start` to `stop` of `tf.image.resize(inner, (height, width))`, (h, w, c) float32, bit by bit the same.
+    """Rows from `start` to before `stop` of `tf.image.resize(inner, (height, width))`, float32, bit by bit the same.
 
-    Like the loop of that function: resize the columns, then mix two rows, at positions computed in float32.
+    `inner` is (h, w, c) float32. As in the loop of that function, the width is resized first, then two rows are mixed
+    for each output row; row positions are computed in float32.
     """
     length = tf.shape(inner)[0]
     scale = tf.cast(length, tf.float32) / tf.cast(height, tf.float32)

@@ -32,14 +32,14 @@ SUFFIXES = (
 FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"
 
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
-"""Pillow's names of the formats. No other is tried: Pillow knows more, and runs a PostScript interpreter for one."""
+"""Pillow's names of the formats. Pillow must try no others: for EPS files, it would run a PostScript interpreter."""
 
 HEIF = "HEIF"
-"""The format that `pillow_heif` adds."""
+"""Pillow's name of the format that the package `pillow_heif` adds."""
 
 
 class PictureError(Exception):
-    """A file that is no picture, or an unusable one; the message continues after the file's name."""
+    """A file is no picture, or a picture that cannot be used; `fault` puts the file's name before the message."""
 
 
 class TooLarge(PictureError):
@@ -52,8 +52,10 @@ class TooLarge(PictureError):
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, int]:
     """Decode a photo of any format in `FORMATS` to upright RGB, (h, w, 3) uint8, and its EXIF orientation.
 
-    Transparent pixels lie on black, 16-bit values are divided by 257, and an animation gives its first frame: the same
-    pixels as from `decoding.decode`, for the formats that it reads. `PictureError` if decoding fails.
+    Transparent pixels are composed on black, 16-bit grey values are divided by 257 and rounded, and only the first
+    frame of an animation is decoded. For files that `decoding.decode` reads, the pixels are the same, except that
+    Pillow drops the lower 8 bits of 16-bit RGB and alpha. `PictureError` if decoding fails or the photo has more than
+    `max_pixels` pixels.
     """
     with opened(io.BytesIO(data), max_pixels) as picture:
         tag = orientation_tag(picture, data)
@@ -65,9 +67,9 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, int]:
 
 @contextlib.contextmanager
 def opened(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """Open a picture, reading its header only; `PictureError` if this or the code in the `with` block fails.
+    """Open a picture without decoding it; `PictureError` if this or the code in the `with` block fails.
 
-    Damage that TensorFlow's decoder ignores, such as a wrong checksum of a PNG's text, is ignored here too.
+    Damage that TensorFlow's decoder ignores is ignored here too, such as a wrong checksum of a PNG's text chunk.
     """
     try:
         with (
@@ -105,7 +107,7 @@ def bare_png(data: bytes) -> bytes:
 def _makes_transparent(data: bytes, start: int, end: int, before: dict[bytes, int]) -> bool:
     """Whether decoders use this tRNS chunk: the first before the pixels, with the right checksum and size.
 
-    `before` has the sizes of the chunks before it.
+    The chunk is data[start:end]. `before` maps the names of the chunks kept before it to the sizes of their content.
     """
     grey, rgb, palette = b"\0", b"\2", b"\3"
     fitting = {grey: (2,), rgb: (6,), palette: range(1, before.get(b"PLTE", 0) // 3 + 1)}
@@ -122,7 +124,7 @@ def fault(path: Path, error: PictureError | OSError) -> str:
 
 
 def named(folder: Path) -> dict[str, Path]:
-    """The pictures of `listed` by their names, sorted; `InputError` if two have the same name."""
+    """Map the name (`name_of`) of each picture of `listed` to its path, sorted; `InputError` if two names are equal."""
     pictures: dict[str, Path] = {}
     for path in listed(folder):
         name = name_of(path, folder)
@@ -136,18 +138,18 @@ def named(folder: Path) -> dict[str, Path]:
 def name_of(path: Path, folder: Path) -> str:
     """The name of a picture: its path below `folder`, with forward slashes, in Unicode's composed form (NFC).
 
-    Some systems store names decomposed (NFD): names that look the same are the same.
+    Some file systems store names decomposed (NFD). With NFC, names that look the same are equal.
     """
     return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
 
 
 def listed(folder: Path) -> list[Path]:
-    """All pictures below `folder` by the ending of their names, sorted; `InputError` if a folder cannot be read.
+    """Sorted paths of all files below `folder` that end in one of `SUFFIXES`; `InputError` if a folder is unreadable.
 
-    Links to folders are followed. A folder with several links is listed once: at its own place, or else at the first
-    link. Skipped are links to a folder above the link (a circle), hidden files and folders, and pipes and devices,
-    which never end. A broken link is listed whatever its ending, so that an error reports it: it may have been a folder
-    of photos.
+    Links to folders are followed. A folder with several links is listed once: at its own path if that lies below
+    `folder`, otherwise at the first link. These are skipped: links to a folder that contains the link (a cycle), hidden
+    files and folders, and pipes and devices, whose data may never end. A broken link is listed even without such an
+    ending, because it may have been a folder of photos: reading it then reports an error.
     """
     pictures, seen, links = [], set[str](), [folder]
     while links:
@@ -195,7 +197,7 @@ def shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
 def orientation_tag(picture: Image.Image, data: bytes) -> int:
     """EXIF orientation, 1 to 8, of a picture that is not loaded yet; 1 if there is none. `data` is the file's bytes.
 
-    For JPEG and PNG it is the same as in the TensorFlow graph: EXIF before the pixels, and no other metadata.
+    For JPEG and PNG it is the same as in the TensorFlow graph: only EXIF before the pixels counts.
     """
     if picture.format == "PNG":
         return orientation.of_png(data)
@@ -208,9 +210,9 @@ def orientation_tag(picture: Image.Image, data: bytes) -> int:
 
 
 def rgb(picture: Image.Image) -> np.ndarray:
-    """Convert a picture of any mode, as stored, to (h, w, 3) uint8."""
+    """Convert a picture, as stored, to RGB on black, (h, w, 3) uint8; `PictureError` for 32-bit grey values."""
     if picture.mode.startswith("I;16"):
-        # Rounded: 65535 is 257 times 255.
+        # Divided by 257 and rounded: 65535 is 257 times 255.
         return np.repeat(((np.asarray(picture, np.int32)[..., None] + 128) // 257).astype(np.uint8), 3, -1)
     if picture.mode in ("I", "F"):
         raise PictureError("has 32 bits per pixel, whose brightness scale is unknown: expected 8 or 16")

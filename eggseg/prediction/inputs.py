@@ -1,4 +1,4 @@
-"""The photos that the inputs of `predict` stand for, by the names of their outputs."""
+"""Find the photos that the inputs of `eggseg predict` stand for, and name the outputs of each photo."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from eggseg.prediction import outputs
 def named(inputs: Sequence[str], recursive: bool, output_dir: Path) -> dict[str, Path]:
     """Map output names, relative paths with forward slashes, to the photos that the inputs stand for.
 
-    A file is named by its file name, a file in a folder by its path below that folder. Outputs of this or an earlier
-    call are left out, and a printed line says so. `InputError` if an input matches no photo, or if two photos would
-    write the same output.
+    A photo that is given as a file or matches a pattern is named by its file name. A photo in a given folder is named
+    by its path below that folder. Pictures that `predict` wrote are left out, and a printed line says so. `InputError`
+    if an input matches no photo, if no photo is left, or if two photos would write the same output.
     """
     if not inputs:
         raise InputError("no photos were named: expected files, folders or patterns such as 'kitchen/*.jpg'")
@@ -47,7 +47,7 @@ def named(inputs: Sequence[str], recursive: bool, output_dir: Path) -> dict[str,
 
 
 def _matches(argument: str, recursive: bool) -> Iterable[tuple[str, Path]]:
-    """Output names and paths of the photos that an input stands for; at least one."""
+    """Output names and paths of the photos that an input stands for; `InputError` if there are none."""
     path = Path(argument)
     if path.is_dir():
         below = listed(path)
@@ -60,7 +60,7 @@ def _matches(argument: str, recursive: bool) -> Iterable[tuple[str, Path]]:
     if path.exists():
         return [(name_of(path, path.parent), path)]
     matches = [Path(match) for match in sorted(glob.glob(argument, recursive=recursive))]
-    # Keep dangling links, so that reading them reports an error.
+    # Keep broken links, so that reading them reports an error.
     photos = [match for match in matches if match.is_file() or not match.exists()]
     if not photos:
         raise InputError(f"{printable(argument)} is not there")
@@ -68,5 +68,5 @@ def _matches(argument: str, recursive: bool) -> Iterable[tuple[str, Path]]:
 
 
 def _real(path: Path) -> Path:
-    """Resolve links. `Path.resolve` would raise on links that form a loop."""
+    """Resolve links. Before Python 3.13, `Path.resolve` raises an error for links that form a loop."""
     return Path(os.path.realpath(path))

@@ -13,21 +13,21 @@ from eggseg.errors import InputError, printable
 from eggseg.files import write_bytes
 
 KINDS = {"masks": ".png", "overlays": ".png", "probabilities": ".npz", "confidence": ".png", "objects": ".json"}
-"""The folders of outputs, and the suffix that each adds to a photo's name."""
+"""Names of the folders of outputs, and the suffix that the files in each folder add to a photo's name."""
 
 SUMMARY = "summary.csv"
 
 JOURNAL = "journal.jsonl"
-"""Its first line records the model and settings of the outputs; each further line records a finished photo."""
+"""Name of the journal: its first line records the model and settings, each further line records a finished photo."""
 
 
 def paths(folder: Path, name: str, kinds: Iterable[str]) -> dict[str, Path]:
-    """Files of a photo's outputs. The name keeps the photo's suffix: a.jpg and a.png are different photos."""
+    """Paths of a photo's outputs by kind. `name` includes the photo's suffix: a.jpg and a.png are different photos."""
     return {kind: folder / kind / (name + KINDS[kind]) for kind in kinds}
 
 
 def exists(path: Path) -> bool:
-    """Whether the file exists; `OSError` if the name is impossible, for example too long."""
+    """Whether the file or link exists; `OSError` if the name is impossible, for example too long."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -36,9 +36,10 @@ def exists(path: Path) -> bool:
 
 
 def earlier(photo: Path, folder: Path) -> Path | None:
-    """The output folder that a picture lies in, below `folder` or any folder with a journal; None if it lies in none.
+    """The folder of outputs that contains a picture; None if there is none.
 
-    Both paths must be resolved.
+    This is a folder with a name from `KINDS`, directly in `folder` or in any folder with a journal. Links in `photo`
+    and `folder` must be resolved.
     """
     for parent in photo.parents:
         if parent.name in KINDS and (parent.parent == folder or (parent.parent / JOURNAL).is_file()):
@@ -48,7 +49,7 @@ def earlier(photo: Path, folder: Path) -> Path | None:
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """Resolved path, size and modification time of a photo; -1 if they cannot be read."""
+    """Resolved path of a photo, its size and its modification time; the last two are -1 if they cannot be read."""
 
     path: str
     bytes: int
@@ -63,7 +64,10 @@ class Seen:
         return cls(os.path.realpath(photo), stat.st_size, stat.st_mtime_ns)
 
     def is_unchanged(self, now: Seen) -> bool:
-        """Whether size and time are the same, at any path; `InputError` if it is another photo of that name."""
+        """Whether `now` has the same size and time; the path may differ.
+
+        `InputError` if the path differs, and the size or the time too: then `now` is another photo with the same name.
+        """
         if (self.bytes, self.mtime_ns) == (now.bytes, now.mtime_ns):
             return True
         if self.path != now.path:
@@ -85,8 +89,8 @@ class Entry:
 class Journal:
     """Record of an output folder: the model, the settings, and the finished photos.
 
-    A photo's line is added after all its files, so even after a kill every line is true. A line that was cut off is
-    ignored: its photo is predicted again.
+    A photo's line is added after all files of the photo are written, so every line is true even if the process is
+    killed. A line that was cut off is ignored, and its photo is predicted again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -97,7 +101,7 @@ class Journal:
         """Finished photos by name."""
 
     def read(self) -> None:
-        """Read the journal, if there is one."""
+        """Read the journal if it exists; `InputError` if the file is not a journal."""
         if not exists(self.path):
             return
         first, *lines = self.path.read_bytes().split(b"\n")

@@ -1,4 +1,4 @@
-"""A bound on the total size of concurrent work."""
+"""A limit on the total size of tasks that run at the same time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 
 class Room:
-    """Lets threads start work while the sizes of all running work add up to at most `most`.
+    """Makes threads wait before a task, so that the sizes of all running tasks add up to at most `most`.
 
-    Work that is larger runs alone. The thread that waits for room is not overtaken.
+    A task larger than `most` runs alone. While one thread waits for room, no other thread can take any.
     """
 
     def __init__(self, most: int) -> None:
@@ -21,7 +21,7 @@ class Room:
 
     @contextlib.contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Wait until there is room for `size`, and hold it for the block."""
+        """Wait until there is room for `size`, and take this room until the end of the `with` block."""
         size = min(size, self.most)
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._free >= size)

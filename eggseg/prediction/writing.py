@@ -28,14 +28,15 @@ MOST_AT_A_TIME = 4
 """Photos that are processed at once, if there are as many cores."""
 
 BYTES_A_PIXEL, WITH_OVERLAY, WITH_PROBABILITIES = 8, 16, 44
-"""Memory of a photo, bytes per pixel: with its mask alone, with an overlay, and with probabilities, which confidence
-and objects need too. Measured: 7, 14 and 42, at 50 megapixels."""
+"""Memory of a photo, in bytes per pixel: for the mask alone, with an overlay, and with probabilities, which the outputs
+confidence and objects need too. Measured at 50 megapixels: 7, 14 and 42."""
 
 MOST_BYTES = 1 << 30
-"""Bytes of all photos that are processed at once: four of 12 megapixels, two of 50. A larger photo runs alone."""
+"""Largest memory of all photos that are processed at once, in bytes. For masks alone, four photos of 12 megapixels fit,
+or two of 50. A photo that needs more is processed alone."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Errors after which no further file can be written."""
+"""Error numbers after which no further file can be written."""
 
 
 def write(
@@ -43,9 +44,9 @@ def write(
 ) -> Generator[dict[str, Any] | str, None, None]:
     """Write the outputs of named photos; yield, in their order, each photo's row of the summary or its error message.
 
-    Each thread takes a photo from file to outputs, so one is decoded or written while another is in the network. The
-    threads and MOST_BYTES bound the memory: only finished rows queue up. `OSError` if the disk is full; the results
-    of earlier photos have been yielded by then.
+    Each thread processes one photo from its file to its outputs, so one photo is decoded or written while another is in
+    the network. The number of threads and MOST_BYTES limit the memory: only rows and messages wait to be yielded.
+    `OSError` if the disk is full; the results of earlier photos have been yielded by then.
     """
     room = Room(MOST_BYTES)
 
@@ -68,7 +69,7 @@ def write(
 def _bytes(path: Path, max_pixels: int, settings: Settings) -> int:
     """Memory that the photo will take, in bytes, from its header; MOST_BYTES if the header cannot be read.
 
-    `TooLarge` for a photo of more than `max_pixels`.
+    `TooLarge` for a photo of more than `max_pixels` pixels.
     """
     without_probabilities = WITH_OVERLAY if settings.overlay else BYTES_A_PIXEL
     try:
@@ -82,7 +83,7 @@ def _bytes(path: Path, max_pixels: int, settings: Settings) -> int:
 
 
 def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings) -> dict[str, Any] | str:
-    """Write all outputs of a photo; returns its row of the summary, or why reading or writing failed."""
+    """Write all outputs of a photo; returns its summary row, or an error message. `OSError` if the disk is full."""
     start = time.perf_counter()
     try:
         frame = segmenter.decode_to_tensor(path.read_bytes())

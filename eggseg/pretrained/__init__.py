@@ -1,7 +1,7 @@
 """The model that comes with eggseg, trained on made-up scenes alone.
 
-`scenes.npz` holds its weights, `scenes.json` its settings and measured scores. The other weights here are those of the
-encoder `efficientnet_lite0`.
+`scenes.npz` holds the weights of the model, `scenes.json` its settings and measured scores. `efficientnet_lite0.npz`
+holds the ImageNet weights of the encoder `efficientnet_lite0`, which this model does not use.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ WEIGHTS, RECORD = (Path(__file__).parent / f"scenes.{kind}" for kind in ("npz", 
 
 
 def model() -> Path:
-    """Folder of the model's SavedModel, built on the first call and kept in the user's cache."""
+    """Folder in the user's cache with the model in saved_model/1; the first call builds it."""
     digest = hashlib.sha256(WEIGHTS.read_bytes() + RECORD.read_bytes()).hexdigest()[:12]
     folder = files.cache() / f"scenes-{__version__}-{digest}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed when complete, so an interrupted build leaves no such folder. Of two at a time, one uses the other's.
+        # Rename only the complete folder, so that an interrupted build leaves none. If two processes build at the same
+        # time, the slower process uses the folder of the faster one.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
             built = Path(temporary, "built")
             build(read(), built)
@@ -37,7 +38,10 @@ def model() -> Path:
 
 
 def build(record: Mapping[str, Any], folder: Path, weights: Path = WEIGHTS) -> None:
-    """Write the SavedModel of `weights` below `folder`; `record` holds settings as `scenes.json` does."""
+    """Write the SavedModel to saved_model/1 in `folder`; `InputError` if `weights` do not fit the settings.
+
+    `record` has the keys `settings` and `scenes` of `scenes.json`.
+    """
     # Imported late: TensorFlow takes seconds to load.
     from eggseg.data.classes import EGGS_AND_PANS
     from eggseg.exported import saved_model
