@@ -1,4 +1,4 @@
-"""`eggseg semisupervised`: train on photos of which few have masks, then write masks for the others."""
+"""`eggseg semisupervised`: train on photos with masks and photos without, then write masks for the photos without."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: OfThings) -> int:
-    # Imported here so that --help does not wait for ONNX Runtime.
+    # Imported here so that --help does not wait for TensorFlow.
     from eggseg.labelfree.clusters import things
 
     return things.run(settings)

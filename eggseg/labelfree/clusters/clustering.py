@@ -17,11 +17,11 @@ from eggseg.labelfree.clusters.settings import OfPixels
 from eggseg.pictures import geometry
 
 DECISIVE = ("features", "encoder_weights", "size", "position", "texture", "components", "smooth")
-"""Settings that change the clusters."""
+"""Settings that change the clusters, in addition to `clusters` and `seed`."""
 
 
 def run(settings: OfPixels) -> int:
-    """Write clusters, masks and metrics of a folder."""
+    """Cluster the pixels of the photos in a folder, write the results as in `naming.run`, return the exit code."""
     return naming.run(settings, DECISIVE, Pixels(settings))
 
 
@@ -52,8 +52,8 @@ class Pixels:
             scores = smoothing.guided(tf.image.resize(scores, square.shape[:2]).numpy(), square)
         height, width = image.shape[:2]
         best, clusters = np.full((height, width), -np.inf, np.float32), np.zeros((height, width), np.uint8)
-        # One cluster at a time: the scores of all clusters of a large photo would take gigabytes. Clusters that win no
-        # pixel of the square are skipped: they hardly win one at the photo's size.
+        # One cluster at a time: the scores of all clusters of a large photo would take gigabytes. A cluster that has
+        # the best score at no pixel of the square is skipped: at the photo's size, it hardly has the best score either.
         for i in np.unique(tf.argmax(tf.image.resize(scores, square.shape[:2]), -1)):
             score = geometry.restore(scores[..., i : i + 1], height, width).numpy()[..., 0]
             better = score > best
@@ -61,7 +61,7 @@ class Pixels:
         return clusters
 
     def _vectors(self, photos: Mapping[str, Path]) -> Iterator[np.ndarray]:
-        """Yield the vectors (n, d) of each photo, without its padding."""
+        """Yield the feature vectors of each photo, (n, d) float32, without the vectors of the padding."""
         for photo in track(photos.values(), "reading photos"):
             image, _ = labelled.read_photo(photo)
             grid = self.see(geometry.letterbox(image, self.settings.size).numpy())

@@ -10,19 +10,24 @@ import numpy as np
 from eggseg.labelfree.clusters.proposals import FRAME
 
 WEIGHTS = {"seen": 4.0, "color": 1.0, "spread": 0.5, "contrast": 2.0, "shape": 1.0}
-"""Weights of the parts of a descriptor."""
+"""Weight of each part of a descriptor, see `describe`."""
 
 REACH = 0.15
-"""Width of the surroundings of a mask, as a share of the square root of its area."""
+"""Width of the surroundings of a mask, as a share of the square root of the mask's area."""
 
 
 def describe(masks: np.ndarray, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Descriptors (n, d + 13) float32 of masks (n, FRAME, FRAME) of a photo (h, w, 3) uint8.
+    """Descriptors (n, d + 13) float32 of masks (n, FRAME, FRAME) bool of a photo (h, w, 3) uint8.
 
-    The parts, in order: the mean over the mask of the network's features of the frame, `seen` (grid, grid, d),
-    scaled to length 1; mean and standard deviation of CIELAB; mean CIELAB of the surroundings minus that of the mask,
-    which separates a plate on a table from an egg on a plate; the share of the photo (log10), roundness (4 pi area /
-    perimeter squared), solidity (area / area of the convex hull), and whether the mask touches the photo's edge.
+    `seen` (grid, grid, d) float32 holds a network's features of the frame (see `proposals`). The parts of a descriptor,
+    each multiplied by its weight in `WEIGHTS`, are in this order:
+
+    - seen (d): the mean of `seen` over the mask, scaled to length 1;
+    - color (3) and spread (3): mean and standard deviation of CIELAB in the mask, divided by 25;
+    - contrast (3): mean CIELAB of the surroundings minus mean CIELAB of the mask, divided by 25. Contrast separates a
+      plate on a table from an egg on a plate;
+    - shape (4): log10 of the mask's share of the photo, roundness (4 pi area / perimeter squared), solidity (area /
+      area of the convex hull), and 0.5 if the mask touches the photo's edge, else 0.
     """
     scale = FRAME / max(image.shape[:2])
     height, width = (max(1, round(scale * side)) for side in image.shape[:2])
@@ -51,7 +56,7 @@ def _describe(mask: np.ndarray, lab: np.ndarray, seen: np.ndarray) -> np.ndarray
 
 
 def _around(size: tuple[int, ...], outlines: Sequence[np.ndarray], reach: float) -> np.ndarray:
-    """Pixels (h, w) bool outside of all outlines and at most `reach` pixels from one, or 2 if `reach` is less."""
+    """Pixels outside all outlines and at most max(2, `reach`) pixels away from an outline, (h, w) bool."""
     outside = cv2.drawContours(np.ones(size, np.uint8), outlines, -1, 0, cv2.FILLED)
     away = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return (away > 0) & (away <= max(2.0, reach))

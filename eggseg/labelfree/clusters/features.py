@@ -22,17 +22,21 @@ from eggseg.training.callbacks import AVERAGED
 from eggseg.training.config import CONFIG, NETWORK, Config
 
 Features = Callable[[np.ndarray], np.ndarray]
-"""From a square (size, size, 3) uint8 to (grid, grid, d) float32."""
+"""A function from a square image, (size, size, 3) uint8, to features, (grid, grid, d) float32."""
 
 WINDOWS = (5, 15)
 """Sides of the windows in which texture is measured, pixels."""
 
 COARSEST = 32
-"""Side of the largest cells of deep features that are clustered, pixels: deep levels know objects."""
+"""Largest side of a cell, in pixels, for network features. Levels with larger cells are not used."""
 
 
 def pixels(square: np.ndarray) -> np.ndarray:
-    """Colour in CIELAB (3), texture (log of 1 + the lightness' standard deviation, by window) and position (2)."""
+    """Features of each pixel, (size, size, 7) float32: colour in CIELAB (3), texture (2) and position (2).
+
+    Texture is log(1 + standard deviation of the lightness) in a window of each side in `WINDOWS`. Position is row and
+    column, from -0.5 to 0.5.
+    """
     lab = cv2.cvtColor(square.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     light = lab[..., 0]
     texture = []
@@ -44,15 +48,17 @@ def pixels(square: np.ndarray) -> np.ndarray:
 
 
 def pixel_weights(position: float, texture: float) -> np.ndarray:
-    """Weights (7,) of the features of `pixels`, which `fit` scales to unit standard deviation first."""
+    """Weights (7,) float32 of the features of `pixels`, for `centers.fit`."""
     return np.array([1, 1, 1, *[texture] * len(WINDOWS), position, position], np.float32)
 
 
 def of_network(source: str, weights: str, size: int) -> Features:
     """Features of `source`: the name of an encoder, a run folder, or sam for Segment Anything's encoder.
 
-    `weights` are an encoder's, as eggseg.train takes them. An encoder's or run's features are those of the two coarsest
-    levels whose cells are at most `COARSEST` pixels wide, each scaled to length 1 and resized to the finer grid.
+    If `source` is an encoder, `weights` are its weights: imagenet, or a file. The features of an encoder or a run are
+    those of the two coarsest levels whose cells are at most `COARSEST` pixels wide. The features of each level are
+    scaled to length 1, resized to the finer of the two grids, and concatenated. `InputError` if `source` is not one of
+    these, or if weights cannot be fetched or read.
     """
     if source == "sam":
         return functools.partial(_segment_anything, SegmentAnything(*weights_of_sam.fetch()))
@@ -71,7 +77,7 @@ def _of_encoder(name: str, weights: str, size: int) -> keras.Model:
 
 
 def _of_run(run: Path, size: int) -> keras.Model:
-    """The encoder of a run's network: from the photo to its skip connections and the bottom."""
+    """The encoder of a run's network; `_coarsest` chooses its outputs from the skip connections and the bottom."""
     record = read_json(run / CONFIG)
     if "settings" not in record:
         raise InputError(f"--features {run} is no run folder of eggseg.train: its {CONFIG} has no settings")

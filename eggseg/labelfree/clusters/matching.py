@@ -1,6 +1,7 @@
 """Assign classes to clusters: by the masks of some photos, or by hand.
 
-A table of counts is (clusters, classes) int64: the number of known pixels that are in both the cluster and the class.
+A table of counts is (clusters, classes) int64: the number of pixels with a known class for each pair of a cluster and
+a class.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from eggseg.evaluation import metrics
 
 
 def counts(clusters: np.ndarray, truth: np.ndarray, number: int, classes: int) -> np.ndarray:
-    """The table of one photo.
+    """The table of counts of one photo.
 
-    `clusters` and `truth` are (h, w): the cluster, 0 to `number` - 1, and the class id of each pixel. A pixel is known
-    if its class id is below `classes`.
+    `clusters` and `truth` are (h, w) uint8: the cluster, 0 to `number` - 1, and the class id of each pixel. The class
+    of a pixel is known if the class id is below `classes`, the number of classes.
     """
     known = truth < classes
     pairs = clusters[known].astype(np.int64) * classes + truth[known]
@@ -29,10 +30,10 @@ def counts(clusters: np.ndarray, truth: np.ndarray, number: int, classes: int) -
 def assign(table: np.ndarray) -> np.ndarray:
     """The class of each cluster, (clusters,) uint8, chosen for a high mean IoU over the classes.
 
-    First the Hungarian assignment (Kuhn 1955) gives one cluster to each class so that the sum of their IoU is highest.
-    Every other cluster gets the class of most of its pixels, and so does one that shares no pixel with its class. Then
-    one cluster after the other changes its class, always by the change that raises the mean IoU most, until no change
-    raises it.
+    First the Hungarian assignment (Kuhn 1955) gives one cluster to each class so that the sum of the IoU is highest.
+    All other clusters, and clusters that share no pixel with the class assigned to them, get the class of most of their
+    pixels. Then clusters change their class, one cluster at a time: always the change that raises the mean IoU most,
+    until no change raises the mean IoU. `InputError` if SciPy is not installed.
     """
     try:
         from scipy.optimize import linear_sum_assignment
@@ -73,7 +74,10 @@ def mean_iou(table: np.ndarray, classes_of: np.ndarray) -> float:
 
 
 def named(names: Sequence[str], number: int, classes: ClassTable) -> np.ndarray:
-    """The class of each cluster, (clusters,) uint8, from names like `3=egg`; clusters without a name are background."""
+    """The class of each cluster, (number,) uint8, from names like `3=egg`; clusters without a name are background.
+
+    `InputError` if a name has another form, or if the cluster or the class does not exist.
+    """
     classes_of = np.zeros(number, np.uint8)
     for name in names:
         match = re.fullmatch(r"(\d+)=(.+)", name)

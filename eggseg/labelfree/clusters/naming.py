@@ -1,4 +1,4 @@
-"""From a clustering method to clusters, masks, metrics and a picture."""
+"""Run a clustering method on a folder of photos, name the clusters, and write masks, metrics and a picture."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from eggseg.training.callbacks import AVERAGED
 from eggseg.training.config import CONFIG
 
 MODEL, RECORD = "clusters.npz", CONFIG
-"""Files of the output folder: the fitted clusters, and the settings and photos that all of it was made from."""
+"""Files of the output folder: the fitted clusters; and the settings and photos that the results were made from."""
 
 VERSION = 3
-"""Increment when the same settings give other clusters."""
+"""Increment when a change of the code gives other clusters for the same settings."""
 
 SHOWN = 8
-"""Photos in the picture of the clusters."""
+"""Largest number of photos in the picture of the clusters."""
 
 
 class Method(Protocol):
@@ -48,9 +48,13 @@ class Method(Protocol):
 
 
 def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
-    """Fit the clusters and paint every photo; write masks if the clusters have names, and metrics if there are masks.
+    """Fit the clusters, paint the clusters of every photo, and write all results; return the exit code.
 
-    Results in the output folder are reused if clusters, seed and the `decisive` settings, by name, are the same.
+    The classes of the clusters come from `name`, else from the masks of `examples`, else from the masks of `data_dir`.
+    If there are none of these, no masks are written. Metrics are written if `data_dir` has masks. Results in the output
+    folder are reused if `data_dir`, `clusters`, `seed`, and the settings whose names are in `decisive` are the same.
+    `InputError` if a folder, a photo or a mask cannot be used, or if the output folder holds other files, or clusters
+    of other settings without `overwrite`.
     """
     classes = ClassTable.read(settings.classes) if settings.classes else EGGS_AND_PANS
     output = settings.output_dir
@@ -91,9 +95,10 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
 
 
 def _open(settings: Settings, decisive: Sequence[str], paths: Mapping[str, Path]) -> None:
-    """Write the record of the output folder; remove results of other settings (`overwrite`) and of changed photos.
+    """Remove results of other settings (if `overwrite`) and of changed photos; write the record of the output folder.
 
-    `InputError` if the folder holds photos, other files, or clusters of other settings without `overwrite`.
+    `InputError` if the output folder is the folder of the photos, if it holds other files than clusters, or if it holds
+    clusters of other settings and `overwrite` is False.
     """
     output, data = settings.output_dir, settings.data_dir.resolve()
     if output.resolve() in (data, _images(data)) or (output / "images").resolve() == _images(data):
@@ -122,7 +127,7 @@ def _open(settings: Settings, decisive: Sequence[str], paths: Mapping[str, Path]
 
 
 def _identity(value: object) -> str:
-    """A setting as text; if it names a file or a run folder, with the digest of the file or of the run's weights."""
+    """A setting as text; a file or a run folder is followed by the digest of the file or of the run's weights."""
     path = Path(value) if isinstance(value, str | Path) else None
     if path and (path / CONFIG).is_file():
         path = path / AVERAGED
@@ -130,7 +135,11 @@ def _identity(value: object) -> str:
 
 
 def photos(folder: Path, apart: Path | None = None) -> dict[str, Path]:
-    """The photos of a folder, or of its images/ if it has one: paths by name. Files below `apart` are left out."""
+    """The photos of a folder, or of its images/ if it has one: paths by name.
+
+    Files below `apart` are left out, unless the photos' folder itself is below `apart`. `InputError` if the folder is
+    missing or no photo is found.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder} is not there: expected a folder of photos, or one with images/")
     images = _images(folder)
@@ -147,13 +156,13 @@ def _images(folder: Path) -> Path:
 
 
 def _read(path: Path) -> np.ndarray:
-    """The clusters of a photo, (h, w) uint8."""
+    """Read the clusters of a photo, (h, w) uint8, from a PNG file."""
     with pillow.opened(path, MOST_PIXELS) as picture:
         return np.array(picture)
 
 
 def _table(few: Sequence[Pair], clusters: Callable[[Pair], np.ndarray], number: int, classes: ClassTable) -> np.ndarray:
-    """The table of counts over pairs; `clusters` gives the clusters of a pair."""
+    """The table of counts (see `matching`) over all pairs in `few`; `clusters` gives a pair's clusters, (h, w)."""
     total = np.zeros((number, len(classes)), np.int64)
     for pair in track(few, "comparing with masks"):
         total += matching.counts(clusters(pair), labelled.read(pair, classes).ids, number, len(classes))
@@ -161,7 +170,7 @@ def _table(few: Sequence[Pair], clusters: Callable[[Pair], np.ndarray], number: 
 
 
 def _measure(table: np.ndarray, classes_of: np.ndarray, classes: ClassTable) -> dict[str, Any]:
-    """IoU of each class, their mean, and the class of each cluster."""
+    """The content of metrics.json: mean IoU, IoU of each class, and class of each cluster."""
     iou = metrics.iou(matching.confusion(table, classes_of))
     return {
         "miou": float(metrics.mean(iou)),
@@ -171,7 +180,7 @@ def _measure(table: np.ndarray, classes_of: np.ndarray, classes: ClassTable) -> 
 
 
 def _write_masks(output: Path, paths: Mapping[str, Path], classes_of: np.ndarray, classes: ClassTable) -> None:
-    """Write OUTPUT/masks from OUTPUT/clusters, and link the photos into OUTPUT/images, to train on."""
+    """Write OUTPUT/masks from OUTPUT/clusters, and link the photos into OUTPUT/images for training on OUTPUT."""
     for name, path in track(paths.items(), "writing masks"):
         ids = classes_of[_read(output / "clusters" / f"{name}.png")]
         write_bytes(output / "masks" / f"{name}.png", pillow.png(classes.paint(ids)))

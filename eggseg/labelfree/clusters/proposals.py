@@ -1,6 +1,7 @@
-"""Masks of everything in a photo: Segment Anything, prompted with a grid of points in the photo and in crops of it.
+"""Masks of all objects in a photo: Segment Anything, prompted with a grid of points in the photo and in each crop.
 
-Masks lie in a square frame of `FRAME` pixels: the photo, resized until its long side fits, in the upper left corner.
+Masks lie in a frame, a square with a side of `FRAME` pixels. The photo, resized to a long side of `FRAME` pixels, lies
+in the upper left corner of the frame.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import numpy as np
 from eggseg.labelfree.clusters.segment_anything import MASK, SegmentAnything
 
 FRAME = 512
-"""Side of the frame, pixels: twice the decoder's 256, so that crops of half the photo's side keep their detail."""
+"""Side of the frame, pixels: twice the 256 of a decoder's mask, so that masks of half-size crops keep their detail."""
 
 COARSE = 128
 """Side at which masks are compared with each other, pixels."""
 
 OVERLAP = 0.25
-"""Share of its side by which a crop overlaps the next."""
+"""Enlargement of crops for overlap: the side of a crop is (1 + OVERLAP) / `crops` of the photo's long side."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Search:
     crop_points: int = 12
     """Points along the long side of a crop."""
     quality: float = 0.8
-    """Least IoU with the truth, as the decoder predicts it."""
+    """Least IoU with the truth that the decoder predicts for a mask."""
     stability: float = 0.85
-    """Least IoU of the mask at threshold 1 with the mask at threshold -1 of the logits."""
+    """Least IoU between the mask of logits above 1 and the mask of logits above -1."""
     overlap: float = 0.7
     """IoU of two masks above which only the more stable one is kept."""
     smallest: float = 2e-4
@@ -46,11 +47,11 @@ class Search:
 
 
 Region = tuple[float, float, float, float]
-"""Left, top, width and height, as shares of the photo's long side."""
+"""A rectangle in a photo: left, top, width and height, as shares of the photo's long side."""
 
 
 def regions(image: np.ndarray, search: Search) -> list[Region]:
-    """The whole of a photo (h, w, 3), then its crops."""
+    """The regions of a photo (h, w, 3): the whole photo, then the crops."""
     height, width = image.shape[:2]
     side = max(height, width)
     whole = (0.0, 0.0, width / side, height / side)
@@ -81,7 +82,10 @@ def cut(image: np.ndarray, region: Region) -> np.ndarray:
 
 
 def propose(model: SegmentAnything, embeddings: np.ndarray, places: Sequence[Region], search: Search) -> np.ndarray:
-    """Masks (n, FRAME, FRAME) bool, most stable first, from the embeddings (regions, 256, 64, 64) of all `places`."""
+    """Masks (n, FRAME, FRAME) bool of the objects in a photo, most stable first.
+
+    `places` are the photo's `regions`; `embeddings`, (regions, 256, 64, 64) float32, holds the embedding of each.
+    """
     masks: list[np.ndarray] = []
     scores: list[float] = []
     area = places[0][2] * places[0][3] * FRAME**2
@@ -103,7 +107,7 @@ def propose(model: SegmentAnything, embeddings: np.ndarray, places: Sequence[Reg
 
 
 def _grid(region: Region, count: int) -> np.ndarray:
-    """A grid of points (n, 2) in a region, x and y as shares of its long side, `count` along that side."""
+    """A grid of points (n, 2) in a region, `count` along its long side; x and y are shares of this side."""
     _, _, width, height = region
     side = max(width, height)
     columns, rows = (max(1, round(count * length / side)) for length in (width, height))
@@ -141,11 +145,15 @@ def _in_frame(logits: np.ndarray, region: Region) -> np.ndarray:
 
 
 def _distinct(masks: np.ndarray, overlap: float) -> np.ndarray:
-    """Non-maximum suppression of masks (n, FRAME, FRAME), best first: drop copies of better masks, and empty ones."""
+    """Non-maximum suppression of masks (n, FRAME, FRAME) bool, best first.
+
+    Drop empty masks, and masks whose IoU with a better mask that is kept is above `overlap`.
+    """
     small = np.array([cv2.resize(m.astype(np.float32), (COARSE,) * 2, interpolation=cv2.INTER_AREA) for m in masks])
     flat = small.reshape(len(masks), COARSE * COARSE)
     both, areas = flat @ flat.T, flat.sum(1)
-    # Resized masks are soft at their edges, so their area for the IoU is their product with themselves.
+    # Resized masks have values between 0 and 1 at their edges. With the sum of squares as the area of a mask, the IoU
+    # of a mask with itself is 1.
     own = np.diagonal(both)
     kept: list[int] = []
     for i in range(len(masks)):

@@ -1,4 +1,7 @@
-"""Segment Anything (Kirillov et al. 2023, arXiv 2304.02643) in ONNX Runtime, from the common export in two files."""
+"""Segment Anything (Kirillov et al. 2023, arXiv 2304.02643) in ONNX Runtime.
+
+The model is in two ONNX files, encoder and decoder, as the common export writes them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ SIDE = 1024
 """Side of the encoder's square, pixels; the photo lies in its upper left corner."""
 
 MASK = 256
-"""Side of the decoder's masks, which cover the same square, pixels."""
+"""Side of the decoder's masks, pixels; a mask covers the encoder's square."""
 
 PROMPT = {
     "image_embeddings",
@@ -31,7 +34,10 @@ MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class SegmentAnything:
-    """An encoder of photos, and a decoder that gives the mask of the object under a point."""
+    """An encoder of photos, and a decoder that gives the mask of the object under a point.
+
+    `InputError` if ONNX Runtime is not installed, or if a file is not a model with the expected inputs.
+    """
 
     def __init__(self, encoder: Path, decoder: Path) -> None:
         try:
@@ -78,7 +84,7 @@ class SegmentAnything:
             "point_labels": np.array([[1, -1]], np.float32),
             "mask_input": np.zeros((1, 1, MASK, MASK), np.float32),
             "has_mask_input": np.zeros(1, np.float32),
-            # The decoder also resizes masks to this size, most of its work. These are not used, so keep them small.
+            # The decoder also resizes its masks to this size. The resized masks are not used: a small size saves time.
             "orig_im_size": np.array([8, 8], np.float32),
         }
         for i, point in enumerate(points):
@@ -86,7 +92,8 @@ class SegmentAnything:
             coordinates = np.array([[SIDE * point, (0, 0)]], np.float32)
             prompt = fixed | {"point_coords": coordinates}
             quality, low = (value[0] for value in self.decoder.run(["iou_predictions", "low_res_masks"], prompt))
-            # Of several masks, the first is for prompts of many points: for one point take the best of the others.
+            # If there are several masks, the first is for prompts of many points. For one point, take the best of the
+            # other masks.
             best = 0 if len(quality) == 1 else 1 + quality[1:].argmax()
             expected[i], logits[i] = quality[best], low[best]
         return logits, expected

@@ -39,7 +39,7 @@ class Settings:
         self.check("name", not (self.name and self.examples), "--name or --examples, not both")
 
     def check(self, name: str, holds: bool, expected: str) -> None:
-        """`InputError` unless the condition `holds` of the setting `name` is true."""
+        """Raise `InputError` for the setting `name` unless its condition `holds`; `expected` says what is allowed."""
         if not holds:
             raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
 

@@ -6,13 +6,17 @@ import cv2
 import numpy as np
 
 RADIUS, EPSILON = 8, 1e-3
-"""Radius of the filter, pixels; and the variance of grey values, 0 to 1, below which it takes a window as flat."""
+"""The filter's windows have a side of 2 * RADIUS + 1 pixels; EPSILON is the filter's regularisation.
+
+The filter averages the scores in a window if the variance of the grey values, 0 to 1, is far below EPSILON.
+"""
 
 
 def guided(scores: np.ndarray, square: np.ndarray) -> np.ndarray:
-    """Smooth (size, size, k) float32 with the guided filter (He et al. 2010); the photo (size, size, 3) uint8 guides.
+    """Smooth scores (size, size, k) float32 with the guided filter (He et al. 2010); the photo `square` is the guide.
 
-    In each window a score is a linear function of the photo's grey value: flat windows are averaged, edges stay.
+    `square` is (size, size, 3) uint8. In each window, the smoothed score is a linear function of the photo's grey
+    value. So scores are averaged where the photo is flat, and can change sharply at the photo's edges.
     """
 
     def mean(values: np.ndarray) -> np.ndarray:

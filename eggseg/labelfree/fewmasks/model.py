@@ -1,4 +1,4 @@
-"""Base of the models that train on photos without masks too."""
+"""Base class of the models that train on photos with masks and on photos without."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from eggseg.training.objective import KnownPixelCrossentropy
 
 
 class SemiSupervisedModel(keras.Model):
-    """A functional model that also trains on its own masks: where they reach `trust`, from step `begin` on.
+    """A functional model that also trains on the trusted pixels of its own masks, from step `begin` on.
 
-    `weight` is the weight of that loss. Batches are ((images, truth) of photos with masks, `Views` of photos without).
+    `trust` is the threshold, a probability, for trusted pixels; subclasses define whose probability. `weight` is the
+    weight of the loss on these pixels. A batch is a pair: (images, truth) of photos with masks, and `Views` of photos
+    without.
     """
 
     def __init__(self, *args: Any, begin: int, trust: float, weight: float, **kwargs: Any) -> None:
@@ -22,14 +24,18 @@ class SemiSupervisedModel(keras.Model):
         self.begin, self.trust, self.weight = begin, trust, weight
         self.pseudo = KnownPixelCrossentropy(name="pseudo")
         self.extra_metrics = {"trusted": keras.metrics.Mean("trusted")}
-        """Metrics of training, not of validation, beside loss and IoU."""
+        """Metrics in addition to loss and IoU; they are reported for training, not for validation."""
 
     def begun(self) -> tf.Tensor:
         """1 once photos without masks count, else 0; () float32."""
         return tf.cast(self.optimizer.iterations >= self.begin, tf.float32)
 
     def pseudo_loss(self, ids: tf.Tensor, logits: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
-        """Weighted loss of pseudo masks `ids` (b, h, w) uint8, VOID if not trusted: a mean over all pixels `inside`."""
+        """Loss times `weight` of logits (b, h, w, classes) on the model's own masks, () float32; 0 before step `begin`.
+
+        `ids` (b, h, w) uint8 are these masks, VOID at pixels that are not trusted. A photo's loss is the cross-entropy,
+        summed over trusted pixels and divided by the number of pixels `inside` the photo, (b, h, w) bool.
+        """
         trusted = share(ids, inside)
         self.extra_metrics["trusted"].update_state(trusted * self.begun())
         return self.begun() * self.weight * self.pseudo(ids, logits, sample_weight=trusted)
@@ -51,9 +57,10 @@ class SemiSupervisedModel(keras.Model):
 
 
 def share(ids: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
-    """The share of trusted pixels in each photo, (b,) float32: not VOID in `ids`, of those `inside`, (b, h, w) bool.
+    """The share of trusted pixels (not VOID in `ids`) among the pixels `inside` each photo, (b,) float32.
 
-    As a sample weight, it makes the loss a mean over all pixels of a photo: few trusted pixels count little.
+    `ids` is (b, h, w) uint8, `inside` is (b, h, w) bool. With the share as sample weight, the loss of a photo is
+    divided by the number of all pixels of the photo, so a few trusted pixels have little influence.
     """
     trusted, total = (tf.reduce_sum(tf.cast(part, tf.float32), (1, 2)) for part in (ids != VOID, inside))
     return tf.math.divide_no_nan(trusted, total)

@@ -39,7 +39,7 @@ MODEL = "model.json"
 
 
 def run(settings: Settings) -> int:
-    """Train, export and measure; then write masks for the photos of `unlabeled_dir`."""
+    """Train, export and measure; then write masks for the photos of `unlabeled_dir`; return the exit code."""
     photos = naming.photos(settings.unlabeled_dir) if settings.unlabeled_dir else {}
     train(settings, SemiSupervised(settings, _without_copies(photos, settings.data_dir)))
     return _write_masks(settings, photos) if photos else 0
@@ -54,8 +54,10 @@ class SemiSupervised:
         """Photos outside of DATA_DIR, which have no masks."""
         self.fingerprint = hashlib.sha256("".join(sorted(unlabelled)).encode()).hexdigest()
         self.squares: list[Callable[[], np.ndarray]] = []
-        """For each photo without a mask, a function that gives its square (size, size, 4) uint8, as `Squares` does; the
-        last channel is VOID in the padding, else 0."""
+        """For each photo without a mask, a function that returns its square, (size, size, 4) uint8.
+
+        The channels are red, green, blue, and VOID in the padding, else 0.
+        """
         self.size = settings.image_size
         self.variables: Sequence[keras.Variable] = ()
 
@@ -108,7 +110,10 @@ class SemiSupervised:
 
 
 def _built(model: keras.Model) -> keras.Model:
-    """Build the loss and metrics of the model, and return it: `fit` would build them from a batch, taken as (x, y)."""
+    """Build the loss and the metrics of the model, and return the model.
+
+    Otherwise `fit` would build them from a batch of photos with and without masks, as if this batch were (x, y).
+    """
     logits = tf.zeros((1, *model.output_shape[1:]))
     truth = tf.zeros(logits.shape[:-1], tf.uint8)
     model.compute_loss(y=truth, y_pred=logits)
@@ -117,7 +122,10 @@ def _built(model: keras.Model) -> keras.Model:
 
 
 def _without_copies(photos: Mapping[str, Path], data_dir: Path) -> dict[str, Path]:
-    """The photos by digest, without copies, and without photos of the data set, which may be held out there."""
+    """The photos by digest, without copies, and without the photos of `data_dir`.
+
+    A photo of `data_dir` may be held out for validation, so a copy of this photo must not be trained on.
+    """
     in_data = naming.photos(data_dir).values() if (data_dir / "images").is_dir() and photos else []
     excluded = {digest(path) for path in in_data}
     by_digest = {digest(path): path for path in photos.values()}
@@ -152,6 +160,6 @@ def _write_masks(settings: Settings, photos: Mapping[str, Path]) -> int:
             print(f"error: {row}", file=sys.stderr)
             failed += 1
             continue
-        link(path, folder / "images" / name)  # last: a photo here has all its files
+        link(path, folder / "images" / name)  # last, so that each photo in images/ has its other files
     print(f"the masks of {len(photos) - failed} photos are in {folder}: eggseg.train --pseudo trains on them")
     return 1 if failed else 0

@@ -14,10 +14,13 @@ from eggseg.devices.pipelines import ENDLESS, untuned
 COVER = (0.25, 0.6)
 """Least and largest side of the CutMix box, as shares of the square's side."""
 LIGHT = 2.0
-"""Strength of light, colour and grain in the strong view, as `augment.draw` takes it."""
+"""The `strength` for `augment.draw` of the changes of light, colour and noise in the strong view."""
 
 OTHERS = 1 << 31
-"""Added to the seed, which is smaller: photos without masks get other random numbers than photos with masks."""
+"""Added to the seed, so that photos without masks get other random numbers than photos with masks.
+
+Every seed is smaller.
+"""
 
 
 class Views(NamedTuple):
@@ -28,9 +31,12 @@ class Views(NamedTuple):
     ids: tf.Tensor
     """(b, size, size) uint8: VOID outside of the photo, else 0."""
     other: tf.Tensor
-    """The strong view: `image` in other light, with the same geometry; or (b, 0) without `two_views`."""
+    """The strong view, like `image`, with the same geometry but stronger changes of light, colour and noise.
+
+    Without `two_views`, (b, 0).
+    """
     covered: tf.Tensor
-    """(b, size, size) bool: the CutMix box of `other`; or (b, 0) without `two_views`."""
+    """(b, size, size) bool: True in the CutMix box of each photo; (b, 0) without `two_views`."""
 
 
 def batches(
@@ -44,9 +50,9 @@ def batches(
     strength: float,
     first_epoch: int,
 ) -> tf.data.Dataset:
-    """Endless batches of `Views`; each of `photos` is a function that gives a (size, size, 4) uint8 square.
+    """Endless batches of `Views`; each of `photos` is a function, as in `SemiSupervised.squares`.
 
-    Epochs and steps match those of `loader.train_batches`, and the batches are as reproducible.
+    As in `loader.train_batches`, an epoch is `steps` batches, which depend on (seed, epoch, photo) alone.
     """
 
     def viewed(place: tf.Tensor, dice: tf.Tensor) -> Views:
