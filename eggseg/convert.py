@@ -109,7 +109,7 @@ def _write_pairs(reader: Reader, settings: Settings, classes: ClassTable) -> Non
 
 
 def _painted(reader: Reader, settings: Settings, classes: ClassTable) -> tuple[dict[str, Painted], list[str]]:
-    """The photos and masks to write, by photo name, and remarks to print; `InputError` lists all faulty photos."""
+    """The photos and masks to write, by photo name, and remarks to print; one `InputError` for all faulty photos."""
     coco_api()  # if pycocotools is missing, fail here once, not at every photo
     rename = _renames(settings.rename, classes)
     painted: dict[str, Painted] = {}

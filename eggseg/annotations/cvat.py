@@ -61,7 +61,7 @@ def _annotated(source: Path, image: Any, folder: Path, max_pixels: int) -> Annot
 
 
 def _region(shape: Any, extent: tuple[int, int], max_pixels: int) -> Region | str:
-    """The region of a shape; for a shape without an area, a text that describes the shape, such as "polyline"."""
+    """The region of a shape; for a shape of another kind or without an area, a text such as "polyline"."""
     if shape.tag not in ("polygon", "box", "ellipse", "mask"):
         return shown(shape.tag).strip("'")
     label, level = _text(shape, "label"), whole(shape.attrib.get("z_order", "0"), "z_order")

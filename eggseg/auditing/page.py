@@ -38,7 +38,7 @@ def page(
     predicted: Mapping[str, np.ndarray],
     classes: ClassTable,
 ) -> str:
-    """Build the page from the content of audit.json, `report`, the findings, and the inspected pairs, `looks`.
+    """Build the page from `report` (the content of audit.json), the findings, and `looks` (the inspected pairs).
 
     `predicted` maps names of photos to the model's class ids, (h, w) uint8, of the same size as the look's `ids`.
     """

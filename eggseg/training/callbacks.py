@@ -30,8 +30,8 @@ class AveragedWeights(keras.callbacks.Callback):
     at first, so that the initial weights soon lose their influence.
 
     The averages are updated every `EVERY` steps, since an update per step would slow down a small network. An update
-    counts the current weights once for each step since the last update. Averages that are measured or saved are first
-    updated, and so include the latest weights.
+    after n steps equals n updates with the current weights. Averages that are measured or saved are first updated, and
+    so include the latest weights.
     """
 
     EVERY = 4
@@ -186,7 +186,7 @@ def uncompiled(model: keras.Model) -> keras.Model:
 
 
 class Pictures(keras.callbacks.Callback):
-    """Writes a few validation photos, their truth and their prediction to TensorBoard, in one epoch of each `every`.
+    """Writes a few validation photos, their truth and their prediction to TensorBoard, every `every` epochs.
 
     `batch` is the photos, (n, size, size, 3) float32 in 0..255, and their class ids, (n, size, size) uint8; `folder`
     is that of TensorBoard's logs. The callback must come before `AveragedWeights`, whose `on_test_end` takes the
