@@ -29,8 +29,8 @@ MARGIN = 0.97
 MEASURED_STEPS, MEASURED_PHOTOS = 8, 8
 
 EXPORTS, SCORES = 1.5, 6.0
-"""Export and loading take 0.8 to 1.5 times as long as building and tracing the network for training; scoring a photo
-takes 5 to 6 times as long as reading it and its mask."""
+"""Estimates, rather too large than too small: the time of export and loading, as a multiple of building and tracing the
+network for training; the time of scoring a photo, as a multiple of reading the photo and its mask."""
 
 clock = time.perf_counter
 
