@@ -30,19 +30,9 @@ from eggseg.training import budget, building, sharding
 from eggseg.training.callbacks import CHECKPOINT
 from eggseg.training.config import Config
 
-THREE_EPOCHS = (
-    "--epochs",
-    "3",
-    "--batch_size",
-    "4",
-    "--ema_decay",
-    "0",
-    "--warmup_epochs",
-    "1",
-    "--learning_rate",
-    "5e-3",
-)
-"""Of eight steps each, after which the averages are the weights."""
+EPOCHS = 12
+SHORT = ("--epochs", str(EPOCHS), "--ema_decay", "0", "--warmup_epochs", "1", "--learning_rate", "5e-3")
+"""A run of one step an epoch, whose averages are the weights."""
 
 WORKER = """
 import json, os, sys, numpy as np, tensorflow as tf
@@ -160,9 +150,9 @@ def even(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(even: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three epochs of two workers; their variables lie beside the run."""
+    """A short run of two workers; their variables lie beside it."""
     out = tmp_path_factory.mktemp("workers") / "run"
-    Processes(out, 2, [*even, *THREE_EPOCHS]).finish()
+    Processes(out, 2, [*even, *SHORT]).finish()
     return out
 
 
@@ -193,13 +183,16 @@ def test_the_first_step_of_two_is_that_of_one(even: list[str], tmp_path: Path) -
 
 @pytest.mark.full
 def test_two_workers_learn_what_one_does(even: list[str], uninterrupted: Path, tmp_path: Path) -> None:
-    Processes(tmp_path / "one", 1, [*even, *THREE_EPOCHS]).finish()
+    """Each step sees the same photos in both runs, so that only rounding parts them."""
+    Processes(tmp_path / "one", 1, [*even, *SHORT]).finish()
     alone, together = rows(tmp_path / "one"), rows(uninterrupted)
-    assert len(together) == 3
+    assert len(together) == EPOCHS
     print([(one["val_loss"], two["val_loss"]) for one, two in zip(alone, together, strict=True)])
-    assert alone[-1]["val_loss"] < 0.95 * alone[0]["val_loss"], "if it learns nothing, it says nothing"
-    assert together[-1]["val_loss"] == pytest.approx(alone[-1]["val_loss"], rel=0.02)
-    assert together[-1]["val_miou"] == pytest.approx(alone[-1]["val_miou"], abs=0.02)
+    assert alone[-1]["loss"] < 0.8 * alone[0]["loss"], "if it learns nothing, it says nothing"
+    for one, two in zip(alone, together, strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
+        assert two["val_loss"] == pytest.approx(one["val_loss"], rel=1e-3)
+        assert two["val_miou"] == pytest.approx(one["val_miou"], abs=1e-3)
     assert (uninterrupted / "saved_model/1/saved_model.pb").exists()
 
 
@@ -223,7 +216,7 @@ def test_workers_measure_together_and_follow_one_plan(even: list[str], tmp_path:
 @pytest.mark.full
 def test_workers_that_were_killed_go_on(even: list[str], uninterrupted: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    killed = Processes(out, 2, [*even, *THREE_EPOCHS])
+    killed = Processes(out, 2, [*even, *SHORT])
     while not (out / CHECKPOINT).exists():
         assert all(process.poll() is None for process in killed.processes)
         time.sleep(0.05)
@@ -231,8 +224,8 @@ def test_workers_that_were_killed_go_on(even: list[str], uninterrupted: Path, tm
         process.kill()
     assert killed.wait() == [-9, -9]
     done = len(rows(out))
-    assert done < 3, "it was killed too late to say anything"
-    resumed = Processes(out, 2, [*even, *THREE_EPOCHS, "--resume"])
+    assert done < EPOCHS, "it was killed too late to say anything"
+    resumed = Processes(out, 2, [*even, *SHORT, "--resume"])
     first, second = resumed.finish()
     assert f"resuming after epoch {done}" in resumed.logs[0].read_text()
     whole = variables(uninterrupted, 0)
@@ -244,7 +237,7 @@ def test_workers_that_were_killed_go_on(even: list[str], uninterrupted: Path, tm
 @pytest.mark.full
 def test_a_worker_that_is_lost_ends_the_others(even: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    workers = Processes(out, 2, [*even, *THREE_EPOCHS, "--epochs", "500"])
+    workers = Processes(out, 2, [*even, *SHORT, "--epochs", "500"])
     while not (out / CHECKPOINT).exists():
         assert all(process.poll() is None for process in workers.processes)
         time.sleep(0.05)
@@ -255,7 +248,7 @@ def test_a_worker_that_is_lost_ends_the_others(even: list[str], tmp_path: Path) 
 
 @pytest.mark.full
 def test_workers_of_different_minds_say_so(even: list[str], tmp_path: Path) -> None:
-    different = Processes(tmp_path / "run", 2, [*even, *THREE_EPOCHS], others=("--seed", "77", "--patience", "1"))
+    different = Processes(tmp_path / "run", 2, [*even, *SHORT], others=("--seed", "77", "--patience", "1"))
     assert different.wait() == [2, 2]
     for path in different.logs:
         assert "error: the workers differ in patience, seed: " in path.read_text()
@@ -263,7 +256,7 @@ def test_workers_of_different_minds_say_so(even: list[str], tmp_path: Path) -> N
 
 @pytest.mark.full
 def test_an_overflow_on_one_worker_is_a_step_left_out_by_both(even: list[str], tmp_path: Path) -> None:
-    args = [*even, *THREE_EPOCHS, "--epochs", "1", "--precision", "float16"]
+    args = [*even, *SHORT, "--epochs", "1", "--precision", "float16"]
     first, second = Processes(tmp_path / "run", 2, args, "overflow").finish()
     for name, value in first.items():
         assert np.isfinite(value).all(), name
@@ -275,7 +268,7 @@ def test_only_the_first_worker_writes_and_none_waits_for_one_that_has_ended(
     even: list[str], uninterrupted: Path
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in uninterrupted.rglob("*")}
-    again = Processes(uninterrupted, 2, [*even, *THREE_EPOCHS])
+    again = Processes(uninterrupted, 2, [*even, *SHORT])
     assert again.wait() == [2, 2]
     logs = [path.read_text() for path in again.logs]
     assert f"error: {uninterrupted} holds a run already" in logs[0]
