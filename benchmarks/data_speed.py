@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import os
 import subprocess
@@ -36,7 +37,8 @@ from eggseg.pictures.decoding import decode
 from eggseg.pictures.geometry import letterbox
 
 DATA = "../shared/data/eggs-and-pans"
-PLAIN, LOADER = "plain decoding, no resizing", "DataLoader with Pillow, photos"
+PLAIN = "plain decoding, no resizing"
+LOADERS = {False: "DataLoader with Pillow, photos", True: "DataLoader with Pillow, photos and masks"}
 ROUNDS = 5
 BATCH = 8
 STEP, STEPS = 0.5, 20
@@ -70,9 +72,11 @@ def plain_decode(file: tf.Tensor) -> tf.Tensor:
     )
 
 
-def pillow_loader(paths: list[Path], size: int) -> Pass:
+def pillow_loader(photos: list[Pair], size: int, masks: bool) -> Pass:
     script = Path(__file__).with_name("pillow_loader.py")
-    args = [sys.executable, str(script), str(size), *map(str, paths)]
+    args = [sys.executable, str(script), str(size), *(str(pair.image) for pair in photos)]
+    if masks:
+        args += ["--masks", *(str(pair.mask) for pair in photos)]
     first, rate = subprocess.run(args, capture_output=True, text=True, check=True).stdout.split()
     return float(first), float(rate)
 
@@ -99,13 +103,14 @@ def passes(photos: list[Pair], size: int) -> dict[str, list[Pass]]:
         "eggseg, photos and masks": lambda: with_masks(photos, size),
     }
     if importlib.util.find_spec("torch"):
-        works[LOADER] = lambda: pillow_loader(paths, size)
+        for masks, name in LOADERS.items():
+            works[name] = functools.partial(pillow_loader, photos, size, masks)
     turns = [{name: work() for name, work in works.items()} for _ in range(ROUNDS)]
     return {name: [turn[name] for turn in turns] for name in works}
 
 
 def rows(files: str, measured: dict[str, list[Pass]]) -> list[list[str]]:
-    """Rows of the table: medians, and rates relative to plain decoding and to the DataLoader."""
+    """Rows of the table: medians, and rates relative to plain decoding and to the DataLoader with or without masks."""
     medians = {name: np.median(times, axis=0) for name, times in measured.items()}
 
     def compared(rate: float, other: str) -> str:
@@ -117,7 +122,7 @@ def rows(files: str, measured: dict[str, list[Pass]]) -> list[list[str]]:
             "" if np.isnan(first) else f"{first:.2f}",
             f"{rate:.0f}",
             compared(rate, PLAIN),
-            compared(rate, LOADER),
+            compared(rate, LOADERS["masks" in name]),
         ]
         for name, (first, rate) in medians.items()
     ]

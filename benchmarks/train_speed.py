@@ -2,10 +2,12 @@
 
     python benchmarks/train_speed.py [--encoder NAME, or any other setting of eggseg.train]
 
-One batch is repeated, so that only the step is measured: forward, loss, backward and AdamW. eggseg runs `model.fit` as
-training does, with the metric and the moving average of the weights. PyTorch runs the twin (see twin.py) under bfloat16
-autocast in the `channels_last` layout, with cross-entropy that ignores VOID, clipped gradients and the fused AdamW,
-which was faster than the `foreach` one. All run in turns in one process, with all cores. Prints a Markdown table.
+The row `eggseg train` takes the path of the command: its strategy, and its data pipeline with augmentation. The other
+rows repeat one batch, without a strategy, so that only the step is measured: forward, loss, backward and AdamW. Both
+rows of eggseg run `model.fit` with the metric and the moving average of the weights. PyTorch runs the twin (see
+twin.py) under bfloat16 autocast in the `channels_last` layout, with cross-entropy that ignores VOID, clipped gradients
+and the fused AdamW, which was faster than the `foreach` one. All run in turns in one process, with all cores. Prints a
+Markdown table.
 
 Beside other programs, PyTorch's threads wait for each other and lose more time than TensorFlow's: measure on an idle
 machine, or on one core, as in `taskset -c 0 python benchmarks/train_speed.py`.
@@ -23,8 +25,10 @@ import tensorflow as tf
 from keras import layers
 from machine import WANTED, in_turns, table
 
+from eggseg.data import loader
 from eggseg.data.classes import EGGS_AND_PANS, VOID
-from eggseg.devices import hardware
+from eggseg.data.squares import Squares
+from eggseg.devices import distribution, hardware
 from eggseg.devices.pipelines import untuned
 from eggseg.training import building
 from eggseg.training.callbacks import AveragedWeights
@@ -38,6 +42,7 @@ try:
 except ModuleNotFoundError:
     torch = None
 
+STEP = "eggseg, the step"
 STEPS = 8
 """Steps per turn."""
 ROUNDS = 5
@@ -75,8 +80,23 @@ def _forward(layer: layers.Layer) -> int:
     return int(2 * np.prod(pixels) * np.prod(layer.kernel.shape))
 
 
-def eggseg_turn(model: keras.Model, images: np.ndarray, truth: np.ndarray, config: Config) -> Callable[[], object]:
-    batches = tf.data.Dataset.from_tensors((images, truth)).repeat().apply(untuned)
+def command_turn(images: np.ndarray, truth: np.ndarray, config: Config) -> Callable[[], object]:
+    """The command's steps, on squares that are in memory as they are there."""
+    squares = Squares(np.concatenate([images, truth[..., None]], -1), tuple(range(len(images))), (), (), ())
+    workers = distribution.join(config.distribution, config.num_gpus)
+    batches = loader.train_batches(
+        squares, squares.held, batch_size=config.batch_size, steps=STEPS, seed=config.seed, strength=config.augment
+    )
+    with workers.strategy.scope():
+        model = building.compiled(config, EGGS_AND_PANS, STEPS)
+        return fit_turn(model, workers.batches(batches), config)
+
+
+def step_turn(model: keras.Model, images: np.ndarray, truth: np.ndarray, config: Config) -> Callable[[], object]:
+    return fit_turn(model, tf.data.Dataset.from_tensors((images, truth)).repeat().apply(untuned), config)
+
+
+def fit_turn(model: keras.Model, batches: tf.data.Dataset, config: Config) -> Callable[[], object]:
     averaged = AveragedWeights(model, config.ema_decay)
     return lambda: model.fit(batches, steps_per_epoch=STEPS, callbacks=[averaged], verbose=0, shuffle=False)
 
@@ -86,7 +106,7 @@ def torch_turn(model: keras.Model, images: np.ndarray, truth: np.ndarray, config
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     # A view of shape (n, 3, h, w) whose memory is (n, h, w, 3): the `channels_last` layout.
-    images, truth = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(truth).long()
+    images, truth = torch.from_numpy(images).float().permute(0, 3, 1, 2), torch.from_numpy(truth).long()
 
     def turn() -> None:
         for _ in range(STEPS):
@@ -117,10 +137,10 @@ def main() -> None:
     model = building.compiled(config, EGGS_AND_PANS, STEPS)
     rng = np.random.default_rng(0)
     shape = (config.batch_size, config.image_size, config.image_size)
-    images = rng.uniform(0, 255, (*shape, 3)).astype(np.float32)
+    images = rng.integers(0, 256, (*shape, 3), np.uint8)
     truth = rng.choice(np.array([0, 1, 2, VOID], np.uint8), shape)
 
-    turns = {"eggseg": eggseg_turn(model, images, truth, config)}
+    turns = {STEP: step_turn(model, images, truth, config), "eggseg train": command_turn(images, truth, config)}
     if torch:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         turns["PyTorch"] = torch_turn(model, images, truth, config)
@@ -142,13 +162,13 @@ def main() -> None:
         [
             name,
             f"{config.batch_size * STEPS / seconds[name]:.1f}",
-            f"{seconds[name] / seconds['eggseg']:.2f}",
+            f"{seconds[name] / seconds[STEP]:.2f}",
             f"{1000 * seconds[name] / STEPS:.0f}",
             *(f"{step * STEPS / seconds[name] / p:.0%}" for p in peak.values()),
         ]
         for name in turns
     ]
-    print(table(["", "photos/s", "time / eggseg's", "ms a step", *(f"of {name}'s peak" for name in peak)], rows))
+    print(table(["", "photos/s", "time / the step's", "ms a step", *(f"of {name}'s peak" for name in peak)], rows))
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ def _names(path: Path) -> dict[int, str]:
     """The class name of each colour code, from the lines `name:r,g,b:parts:actions` of a file."""
     try:
         text = path.read_text("utf-8-sig")
-    except OSError:
-        raise InputError(f"{path} is not there: expected a line `name:red,green,blue::` for each class") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; expected a line `name:red,green,blue::` for each class") from None
     except ValueError as error:
         raise InputError(f"{path} is not UTF-8 text: {error}") from None
     names = {_code(BORDER): UNKNOWN}

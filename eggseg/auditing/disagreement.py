@@ -14,7 +14,7 @@ from eggseg.auditing.inspection import THUMBNAIL
 from eggseg.data import labelled
 from eggseg.data.classes import ClassTable
 from eggseg.data.findings import Finding
-from eggseg.data.pairs import Pair
+from eggseg.data.pairs import Pair, summary
 from eggseg.errors import InputError, printable
 from eggseg.exported.saved_model import Segmenter, described, find, load
 from eggseg.files import parsing, read_json
@@ -93,9 +93,11 @@ def _judges(pairs: Sequence[Pair], model: Path) -> dict[str, Segmenter]:
         record = read_json(config)
         with parsing(config):
             judges.update(dict.fromkeys(record["split"]["val"], segmenter))
-    missing = [pair.name for pair in pairs if pair.name not in judges]
+    missing = [
+        f"{printable(pair.name)} was held out by no fold of {model}" for pair in pairs if pair.name not in judges
+    ]
     if missing:
-        raise InputError(f"{model} has no fold that held out {missing[0]} (and {len(missing) - 1} other photos)")
+        raise InputError(summary(missing, "photos were held out by no fold"))
     return judges
 
 

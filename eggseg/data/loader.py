@@ -26,7 +26,7 @@ def train_batches(
     strength: float,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """Endless batches of augmented photos, (b, size, size, 3) float32 in 0..255, and class ids, (b, size, size) uint8.
+    """Endless batches of augmented photos, (b, size, size, 3), and class ids, (b, size, size), both uint8.
 
     An epoch is `steps` batches. A batch depends on the other arguments, its epoch and its place in the epoch, not on
     earlier batches. So a run that starts at `first_epoch` gets the same batches as an uninterrupted run gets from that
@@ -77,10 +77,10 @@ def plain_batches(
 
     def plain(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image, ids = _square(squares, index)
-        return tf.cast(image, tf.float32), ids, tf.constant(weight, tf.float32)
+        return image, ids, tf.constant(weight, tf.float32)
 
     shape = (squares.size, squares.size)
-    blank = tf.zeros((*shape, 3)), tf.fill(shape, tf.constant(VOID, tf.uint8)), tf.constant(0.0)
+    blank = tf.zeros((*shape, 3), tf.uint8), tf.fill(shape, tf.constant(VOID, tf.uint8)), tf.constant(0.0)
     blanks = tf.data.Dataset.from_tensors(blank).repeat(steps * batch_size - len(indices))
     one_by_one = tf.data.Dataset.from_tensor_slices(tf.constant(indices, tf.int64))
     photos = one_by_one.map(plain, tf.data.AUTOTUNE).concatenate(blanks)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from eggseg.data.classes import VOID, ClassTable, code_of_color
 from eggseg.pictures.limits import MAX_PIXELS
@@ -17,6 +17,9 @@ from eggseg.pictures.pillow import PictureError, bare_png, opened, orientation_t
 
 COLOR, WIDE = 1 << 8, 1 << 25
 """If classes are grey values: code offsets of colours, and of 16-bit values that equal no 8-bit value."""
+
+EXACT = 1 << 24
+"""Pixels that OpenCV counts at a time: its histograms are float32, exact up to this number."""
 
 MOST_VALUES = 64
 """Maximum number of values in `Labels.values`; a lossy mask has hundreds of values, a photograph thousands."""
@@ -103,12 +106,18 @@ def _readings(picture: Image.Image, data: bytes, classes: ClassTable) -> Iterato
         # Writers multiply 8-bit values by 257 or by 256 (white is 65535 or 65280); other values equal no 8-bit value.
         shown = np.where(stored % 257 == 0, stored // 257, np.where(stored % 256 == 0, stored // 256, WIDE + stored))
         yield from (shown, np.where(stored < COLOR, stored, WIDE + stored))
-    elif picture.mode == "L" and not picture.has_transparency_data:
-        yield np.asarray(picture)
+    elif picture.mode in ("L", "RGB") and not picture.has_transparency_data and _is_grey(picture):
+        yield np.asarray(picture.getchannel(0))
     else:
         yield _grey(rgb(picture), classes.reach)
         if picture.mode in ("1", "P"):
             yield np.asarray(picture).astype(np.uint8)
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    """Whether all channels are equal; on Pillow's own pixels, which takes a third of the time of NumPy's."""
+    first, *others = picture.split()
+    return all(ImageChops.difference(first, other).getbbox() is None for other in others)
 
 
 def _several_of_16_bits(data: bytes) -> np.ndarray:
@@ -160,7 +169,9 @@ def _histogram(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The codes that occur, and the count of each."""
     if codes.dtype != np.uint8:
         return np.unique(codes, return_counts=True)
-    counts = np.bincount(codes.ravel(), minlength=256)
+    flat = codes.ravel()
+    parts = (flat[i : i + EXACT] for i in range(0, len(flat), EXACT))
+    counts = sum(cv2.calcHist([part], [0], None, [256], [0, 256]).ravel().astype(np.int64) for part in parts)
     return np.flatnonzero(counts), counts[counts > 0]
 
 

@@ -77,7 +77,9 @@ def read(
 
     def load(index: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         photo, photo_size, tag = decoding.decode_turned(tf.io.read_file(name), size, max_pixels)
-        ids = tf.ensure_shape(tf.numpy_function(read_mask, [index, photo_size, tag], tf.uint8), (None, None))[..., None]
+        # Stateless: a stateful function would read one mask at a time while op determinism is on.
+        ids = tf.numpy_function(read_mask, [index, photo_size, tag], tf.uint8, stateful=False)
+        ids = tf.ensure_shape(ids, (None, None))[..., None]
         return _squared(photo, ids, size), tf.stack([photo_size, tf.shape(ids, tf.int64)[:2]])
 
     paths = tf.constant([os.fsencode(pair.image) for pair in pairs], tf.string, (len(pairs),))

@@ -30,7 +30,7 @@ def train_batches(
     worker: int = 0,
     workers: int = 1,
 ) -> tf.data.Dataset:
-    """Endless batches of augmented scenes, (b, size, size, 3) float32 in 0..255, and class ids, (b, size, size) uint8.
+    """Endless batches of augmented scenes, (b, size, size, 3), and class ids, (b, size, size), both uint8.
 
     Each scene has its own table, camera position and light. An epoch is `steps` batches. At equal `size` and
     `strength`, a scene and its augmentation depend only on the seed and the scene's number, so a run that resumes at

@@ -1,4 +1,4 @@
-"""A depthwise convolution with a fast gradient for stride 2."""
+"""A depthwise convolution with a fast gradient for stride 2 in bfloat16."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from keras import layers
 
 @keras.saving.register_keras_serializable("eggseg")
 class FastDepthwiseConv2D(layers.DepthwiseConv2D):
-    """Keras' depthwise convolution with `same` padding, one filter per channel, and a custom gradient for stride 2.
+    """Keras' depthwise convolution with `same` padding, one filter per channel, and its own gradient for stride 2.
 
-    The custom gradient puts zeros between the output's gradients, up to the input's size, then convolves with stride 1.
-    On a processor, TensorFlow's own gradient of a strided depthwise convolution takes 3 to 12 times as long.
-    `ValueError` for other options.
+    The own gradient puts zeros between the output's gradients, up to the input's size, then convolves with stride 1. It
+    is used in bfloat16, where TensorFlow's takes longer on a processor; in other precisions TensorFlow's is the faster
+    one (`benchmarks/depthwise_speed.py`). `ValueError` for other options.
     """
 
     def __init__(self, kernel_size: int | tuple[int, int], strides: int | tuple[int, int] = 1, **options: Any) -> None:
         super().__init__(kernel_size, strides, **options)
-        plain = (self.padding, self.depth_multiplier, self.dilation_rate) == ("same", 1, (1, 1))
+        odd = all(side % 2 and (side > 1 or self.strides == (1, 1)) for side in self.kernel_size)
+        plain = odd and (self.padding, self.depth_multiplier, self.dilation_rate) == ("same", 1, (1, 1))
         if not plain or self.strides not in ((1, 1), (2, 2)) or self.activation is not keras.activations.linear:
             raise ValueError(
-                "expected same padding, strides of 1 or 2, one filter per channel, no dilation, no activation"
+                "expected an odd kernel size (3 or more with strides of 2), same padding, strides of 1 or 2, one filter "
+                "per channel, no dilation, no activation"
             )
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        if self.strides == (2, 2):
-            out = _convolve_with_stride_2(inputs, tf.convert_to_tensor(self.kernel))
+        kernel = tf.convert_to_tensor(self.kernel)
+        if self.strides == (2, 2) and self.compute_dtype == "bfloat16":
+            out = _convolve_with_stride_2(inputs, kernel)
         else:
-            out = tf.nn.depthwise_conv2d(inputs, tf.convert_to_tensor(self.kernel), (1, 1, 1, 1), "SAME")
+            out = tf.nn.depthwise_conv2d(inputs, kernel, (1, *self.strides, 1), "SAME")
         return tf.nn.bias_add(out, tf.convert_to_tensor(self.bias)) if self.use_bias else out
 
 

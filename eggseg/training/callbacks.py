@@ -188,9 +188,9 @@ def uncompiled(model: keras.Model) -> keras.Model:
 class Pictures(keras.callbacks.Callback):
     """Writes a few validation photos, their truth and their prediction to TensorBoard, every `every` epochs.
 
-    `batch` is the photos, (n, size, size, 3) float32 in 0..255, and their class ids, (n, size, size) uint8; `folder`
-    is that of TensorBoard's logs. The callback must come before `AveragedWeights`, whose `on_test_end` takes the
-    averages out of the model: the predictions are those of the averages.
+    `batch` is the photos, (n, size, size, 3), and their class ids, (n, size, size), both uint8; `folder` is that of
+    TensorBoard's logs. The callback must come before `AveragedWeights`, whose `on_test_end` takes the averages out of
+    the model: the predictions are those of the averages.
     """
 
     def __init__(self, batch: tuple[np.ndarray, np.ndarray], classes: ClassTable, folder: Path, every: int = 5) -> None:
@@ -211,6 +211,6 @@ class Pictures(keras.callbacks.Callback):
         predicted = np.argmax(self.model(self.images, training=False), -1)
         palette = np.zeros((256, 3), np.uint8)
         palette[: len(self.classes)] = self.classes.colors
-        strips = np.concatenate([self.images.astype(np.uint8), palette[self.truth], palette[predicted]], axis=2)
+        strips = np.concatenate([self.images, palette[self.truth], palette[predicted]], axis=2)
         with self.writer.as_default():
             tf.summary.image("photo, truth, prediction", strips, step=self.epoch, max_outputs=len(strips))

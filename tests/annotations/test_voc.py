@@ -90,6 +90,16 @@ def test_a_colour_table_that_is_no_text_is_refused(root, capsys) -> None:
     assert "labelmap.txt is not UTF-8 text" in capsys.readouterr().err
 
 
+def test_a_colour_table_that_cannot_be_read_is_refused_with_the_reason(root, capsys) -> None:
+    (root / "labelmap.txt").unlink()
+    (root / "SegmentationClass").mkdir()
+    refused(root)
+    assert "labelmap.txt: No such file or directory; expected a line" in capsys.readouterr().err
+    (root / "labelmap.txt").mkdir()
+    refused(root)
+    assert "labelmap.txt: Is a directory; expected a line" in capsys.readouterr().err
+
+
 def test_a_byte_order_mark_is_no_error(root) -> None:
     photo(root / "JPEGImages/a.jpg")
     mask(root, "a.png", bits(EGG))

@@ -25,7 +25,7 @@ def apply(draw: augment.Draw) -> tuple[np.ndarray, np.ndarray]:
     return augment.apply_to_image(draw, image).numpy(), augment.apply_to_ids(draw, tf.constant(ids)).numpy()
 
 
-def colorless(draw: augment.Draw, transform: list[float] | None = None) -> augment.Draw:
+def colorless(draw: augment.Draw, transform: list[list[float]] | None = None) -> augment.Draw:
     """The draw without its changes of colour, with another transform if one is given."""
     one, none = tf.constant(1.0), tf.constant(0.0)
     moved = draw.transform if transform is None else tf.constant(transform, tf.float32)
@@ -39,12 +39,10 @@ def test_no_strength_changes_nothing(seed):
     np.testing.assert_array_equal(ids, scene()[1])
 
 
-def test_the_results_are_float_images_and_class_ids():
+def test_the_results_are_images_and_class_ids():
     image, ids = apply(augment.draw((1, 2), SIZE))
     assert image.shape == (SIZE, SIZE, 3)
-    assert image.dtype == np.float32
-    assert image.min() >= 0
-    assert image.max() <= 255
+    assert image.dtype == np.uint8
     assert ids.shape == (SIZE, SIZE)
     assert ids.dtype == np.uint8
     assert set(np.unique(ids)) <= {0, 1, 2, VOID}
@@ -69,7 +67,7 @@ def test_image_and_ids_move_together(seed):
 
 
 def test_a_shift_brings_void_and_black_in_from_outside():
-    ten_to_the_left = [1, 0, 10, 0, 1, 0, 0, 0]
+    ten_to_the_left = [[1, 0, 10], [0, 1, 0]]
     image, ids = apply(colorless(augment.draw((0, 0), SIZE), ten_to_the_left))
     before, ids_before = scene()
     np.testing.assert_array_equal(ids[:, :-10], ids_before[:, 10:])
@@ -79,22 +77,52 @@ def test_a_shift_brings_void_and_black_in_from_outside():
 
 
 def test_a_flip_is_exact():
-    image, ids = apply(colorless(augment.draw((0, 0), SIZE), [-1, 0, SIZE - 1, 0, 1, 0, 0, 0]))
+    image, ids = apply(colorless(augment.draw((0, 0), SIZE), [[-1, 0, SIZE - 1], [0, 1, 0]]))
     np.testing.assert_array_equal(ids, scene()[1][:, ::-1])
     np.testing.assert_allclose(image, scene()[0][:, ::-1], atol=0.01)
 
 
+def flat(**light: object) -> np.ndarray:
+    """A square of one colour after nothing but these changes of light."""
+    draw = colorless(augment.draw((0, 0), SIZE), [[1, 0, 0], [0, 1, 0]])
+    changed = draw._replace(**{name: tf.constant(value) for name, value in light.items()})
+    return augment.apply_to_image(changed, np.full((SIZE, SIZE, 3), (100, 150, 50), np.uint8)).numpy()
+
+
+@pytest.mark.parametrize(
+    ("light", "expected"),
+    [
+        ({"gain": [1.1, 0.9, 1.0]}, (110, 135, 50)),
+        ({"saturation": 0.0}, (100, 100, 100)),
+        ({"gain": [1.1, 0.9, 1.0], "saturation": 0.5}, (104, 117, 74)),  # halfway to the mean of 110, 135 and 50
+        ({"gain": [2.0, 2.0, 2.0]}, (200, 255, 100)),
+        ({"gamma": 2.0}, (39, 88, 10)),  # 255 * (100 / 255) ** 2
+    ],
+)
+def test_light_and_colour_change_by_the_draw(light, expected):
+    np.testing.assert_allclose(flat(**light), np.broadcast_to(expected, (SIZE, SIZE, 3)), atol=1)
+
+
+def test_the_channels_of_a_pixel_get_the_same_noise_and_each_seed_another():
+    noise = [flat(noise=6.0, seed=[4, seed]).astype(int) - (100, 150, 50) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(noise[0], np.repeat(noise[0][..., :1], 3, -1))
+    assert 5.5 < noise[0].std() < 6.5
+    assert abs(noise[0].mean()) < 0.5
+    np.testing.assert_array_equal(noise[0], noise[1])
+    assert abs(np.corrcoef(noise[0].ravel(), noise[2].ravel())[0, 1]) < 0.1
+
+
 def test_both_flips_are_drawn_about_every_other_time():
     weak = np.array([augment.draw((i, 0), SIZE, strength=1e-6).transform for i in range(200)])
-    for entry in (0, 4):
-        assert 70 <= (weak[:, entry] < 0).sum() <= 130
-    np.testing.assert_allclose(np.abs(weak[:, [0, 4]]), 1, atol=1e-4)
+    for axis in (0, 1):
+        assert 70 <= (weak[:, axis, axis] < 0).sum() <= 130
+    np.testing.assert_allclose(np.abs(weak[:, [0, 1], [0, 1]]), 1, atol=1e-4)
 
 
 def test_scale_and_angle_stay_within_their_ranges():
-    transforms = np.array([augment.draw((i, 1), SIZE).transform for i in range(300)]).reshape(-1, 8)
-    zoom = 1 / np.hypot(transforms[:, 0], transforms[:, 1])
-    angle = np.degrees(np.arctan2(np.abs(transforms[:, 1]), np.abs(transforms[:, 0])))
+    transforms = np.array([augment.draw((i, 1), SIZE).transform for i in range(300)])
+    zoom = 1 / np.hypot(transforms[:, 0, 0], transforms[:, 0, 1])
+    angle = np.degrees(np.arctan2(np.abs(transforms[:, 0, 1]), np.abs(transforms[:, 0, 0])))
     assert 0.75 <= zoom.min() < 0.8
     assert 1.9 < zoom.max() <= 2.0001
     assert 42 < angle.max() <= 45.001

@@ -16,7 +16,7 @@ def taken(count: int, **options: object) -> list[tuple[np.ndarray, np.ndarray]]:
 def test_batches_are_scenes_that_never_come_again():
     batches = taken(4)
     assert [(image.shape, ids.shape) for image, ids in batches] == [((2, 48, 48, 3), (2, 48, 48))] * 4
-    assert (batches[0][0].dtype, batches[0][1].dtype) == ("float32", "uint8")
+    assert (batches[0][0].dtype, batches[0][1].dtype) == ("uint8", "uint8")
     everything = np.concatenate([image for image, _ in batches])
     assert all(not np.array_equal(a, b) for i, a in enumerate(everything) for b in everything[:i])
 

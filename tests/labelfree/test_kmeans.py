@@ -203,7 +203,8 @@ def test_features_of_segment_anything(few, tmp_path):
     [
         (["--clusters", "1"], "--clusters is 1, expected 2 to 254"),
         (["--features", "spoon"], "--features is spoon, expected a run folder, sam, or an encoder: effic"),
-        (["--seed", "-1"], "--seed is -1, expected at least 0"),
+        (["--seed", "-1"], "--seed is -1, expected 0 to 2147483647"),
+        (["--seed", "4294967296"], "--seed is 4294967296, expected 0 to 2147483647"),
         (["--texture", "nan"], "--texture is nan, expected at least 0"),
         (["--name", "9=egg"], "--name 9=egg: expected CLUSTER=CLASS, where CLUSTER is a number from 0 to 4"),
     ],
@@ -243,8 +244,12 @@ def test_clusters_are_found_and_kept(tmp_path):
         np.testing.assert_array_equal(
             Clusters.load(tmp_path / "model.npz").scores(vectors[0]), model.scores(vectors[0])
         )
-    with pytest.raises(InputError, match="holds no clusters"):
-        Clusters.load(tmp_path / "nothing.npz")
+    whole = (tmp_path / "model.npz").read_bytes()
+    for name, data in {"nothing.npz": None, "empty.npz": b"", "cut.npz": whole[:100], "text.npz": b"eggs"}.items():
+        if data is not None:
+            (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match=f"{name} holds no clusters"):
+            Clusters.load(tmp_path / name)
 
 
 def test_of_many_photos_few_vectors_each_are_kept(monkeypatch):

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eggseg import train
+from eggseg.data import labelled
 from eggseg.devices.distribution import Workers
 from eggseg.training import budget, fit, run_data
 from eggseg.training.budget import Pace
@@ -64,6 +65,22 @@ def test_the_pace_is_that_of_the_second_epoch_without_its_first_steps(monkeypatc
     assert (pace.step, pace.rest) == (pytest.approx(1.0), pytest.approx(2.7))
     assert pace.start == pytest.approx(19.0 - 8.0 - 2.7)
     assert pace.epoch(10) == pytest.approx(12.7)
+
+
+def test_the_first_reading_which_traces_a_graph_is_not_the_pace_of_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([9.0, *[0.5] * 5])
+    now = 0.0
+
+    def read(*_: object) -> None:
+        nonlocal now
+        now += next(seconds)
+
+    monkeypatch.setattr(budget, "clock", lambda: now)
+    monkeypatch.setattr(labelled, "read", read)
+    data = SimpleNamespace(squares=SimpleNamespace(pairs=[None] * 7), split=SimpleNamespace(val=(0, 2, 4, 5, 6)))
+    setup = Setup(Config(), None, data, (), None, None, Supervised())
+    expected = budget.EXPORTS * 10 + budget.SCORES * 5 * 0.5
+    assert budget.after(setup, Pace(1.0, 1.0, start=10.0)) == pytest.approx(expected)
 
 
 class Planner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,9 +49,9 @@ class Clusters:
     def load(cls, path: Path) -> Clusters:
         """Read what `save` wrote; `InputError` if the file is missing or lacks one of the arrays."""
         try:
-            with np.load(path) as arrays:
+            with path.open("rb") as file, np.load(file) as arrays:
                 return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
             raise InputError(f"{path} holds no clusters: {error}") from None
 
 

@@ -35,7 +35,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.check("clusters", 2 <= self.clusters <= 254, "2 to 254")
-        self.check("seed", self.seed >= 0, "at least 0")
+        self.check("seed", 0 <= self.seed < 2**31, "0 to 2147483647")
         self.check("name", not (self.name and self.examples), "--name or --examples, not both")
 
     def check(self, name: str, holds: bool, expected: str) -> None:

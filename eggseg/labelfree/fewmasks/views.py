@@ -27,7 +27,7 @@ class Views(NamedTuple):
     """A batch of photos without masks."""
 
     image: tf.Tensor
-    """The weak view, (b, size, size, 3) float32 in 0..255."""
+    """The weak view, (b, size, size, 3) uint8."""
     ids: tf.Tensor
     """(b, size, size) uint8: VOID outside of the photo, else 0."""
     other: tf.Tensor
