@@ -115,7 +115,7 @@ bench: .venv/installed  ## measure speed, on an idle machine, into benchmarks/RE
 	-$(INSTALL) --requirement benchmarks/requirements.txt
 	@mkdir -p build
 	@{ printf '# How fast it is\n\nWritten by `make bench`. '; $(BIN)/python benchmarks/machine.py; \
-		for name in predict_speed train_speed data_speed worker_speed; do \
+		for name in predict_speed train_speed depthwise_speed data_speed worker_speed; do \
 			printf '\n## `python benchmarks/%s.py`\n\n' $$name; \
 			TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python benchmarks/$$name.py; \
 		done; } > build/bench.md

@@ -24,8 +24,8 @@ class FastDepthwiseConv2D(layers.DepthwiseConv2D):
         plain = odd and (self.padding, self.depth_multiplier, self.dilation_rate) == ("same", 1, (1, 1))
         if not plain or self.strides not in ((1, 1), (2, 2)) or self.activation is not keras.activations.linear:
             raise ValueError(
-                "expected an odd kernel size (3 or more with strides of 2), same padding, strides of 1 or 2, one filter "
-                "per channel, no dilation, no activation"
+                "expected an odd kernel size (3 or more with strides of 2), same padding, strides of 1 or 2, "
+                "one filter per channel, no dilation, no activation"
             )
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
