@@ -13,7 +13,7 @@ DEMO := build/demo
 EGGSEG_DATA ?= ../shared/data/eggs-and-pans
 export EGGSEG_DATA
 
-.PHONY: help demo test test-full coverage lint docs notebooks bench lock clean
+.PHONY: help demo test test-full test-gpu coverage lint docs notebooks bench lock clean
 
 # The versions of constraints.txt are those that the tests ran with; setup.cfg says which others may do.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -98,6 +98,10 @@ test: lint  ## style, types, and the tests that need only this checkout
 
 test-full: .venv/installed-test  ## slow tests, and those with several processes or the real photos at EGGSEG_DATA
 	$(BIN)/python -m pytest -m "full or real"
+
+test-gpu: .venv/installed-test  ## the tests that need a GPU
+	$(INSTALL) --editable '.[gpu]'
+	$(BIN)/python -m pytest -m gpu
 
 coverage: .venv/installed-test  ## line and branch coverage of the tests of `make test` (tracing adds a third to their time)
 	$(BIN)/coverage erase
