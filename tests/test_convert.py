@@ -242,7 +242,7 @@ def failing(folder: Path, path: Path, *args: str) -> list[str]:
             (),
             "cannot be read as XML: EntitiesForbidden",
         ),
-        (lambda f: f / "photos", ("--format", "voc"), "labelmap.txt is not there"),
+        (lambda f: f / "photos", ("--format", "voc"), "labelmap.txt: No such file or directory; expected a line"),
         (lambda f: f / "nowhere", (), "is not recognised: expected --format"),
     ],
 )

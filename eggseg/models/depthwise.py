@@ -30,10 +30,13 @@ class FastDepthwiseConv2D(layers.DepthwiseConv2D):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         kernel = tf.convert_to_tensor(self.kernel)
-        if self.strides == (2, 2) and self.compute_dtype == "bfloat16":
+        # At one pixel all strides give the same, and TensorFlow's bfloat16 kernel for a stride of 2 leaves parts of the
+        # kernel's gradient uninitialised.
+        strides = self.strides if inputs.shape[1] > 1 else (1, 1)
+        if strides == (2, 2) and self.compute_dtype == "bfloat16":
             out = _convolve_with_stride_2(inputs, kernel)
         else:
-            out = tf.nn.depthwise_conv2d(inputs, kernel, (1, *self.strides, 1), "SAME")
+            out = tf.nn.depthwise_conv2d(inputs, kernel, (1, *strides, 1), "SAME")
         return tf.nn.bias_add(out, tf.convert_to_tensor(self.bias)) if self.use_bias else out
 
 
