@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(settings: Settings) -> int:
     from eggseg.data import pairs
     from eggseg.data.split import sessions
-    from eggseg.evaluation import plots, scoring
+    from eggseg.evaluation import plots, scoring, tables
     from eggseg.exported import saved_model
 
     wanted = _wanted(settings)
@@ -84,16 +84,18 @@ def run(settings: Settings) -> int:
         raise InputError(f"{settings.data_dir} holds no photo with a mask that can be used{reason}")
     names = sessions([look.photo for look in looks])
     scores = scoring.score(segmenter, [look.pair for look in looks], names)
-    metrics = scoring.report(scores, segmenter.classes)
+    metrics = scores.photos.report(segmenter.classes.names)
     # Write only now: if a computation fails, the files of an earlier call stay unchanged.
-    pictures = {"confusion.png": plots.png(plots.confusion(scores.counts.sum(0), segmenter.classes))}
+    pictures = {"confusion.png": plots.png(plots.confusion(scores.photos.counts.sum(0), segmenter.classes))}
     if worst := [scoring.row(scores, i) for i in scores.order()[: settings.worst]]:
         pictures["worst.png"] = plots.png(plots.comparison(worst, segmenter.classes, columns=2))
     folder = settings.folder
     write_json(folder / "metrics.json", metrics | {"model": str(settings.model), "precision": segmenter.precision})
     for name, data in pictures.items():
         write_bytes(folder / name, data)
-    _print(metrics, segmenter.classes)
+    tables.show(metrics, segmenter.classes.names)
+    low, high = metrics["miou_interval"]
+    print(f"miou={metrics['miou']:.4f} (95 % interval {low:.4f} to {high:.4f}, bootstrap over photos)")
     print(f"metrics and pictures are in {folder}")
     return 0
 
@@ -149,45 +151,6 @@ def _run_record(settings: Settings) -> Any:
     if not path.is_file():
         raise InputError(f"{settings.model} is no run folder: --split {settings.split} needs its config.json")
     return read_json(path)
-
-
-def _print(metrics: dict[str, Any], classes: ClassTable) -> None:
-    import rich
-    from rich.markup import escape
-    from rich.table import Table
-
-    def shown(value: float) -> str:
-        return "-" if value != value else f"{value:.4f}"
-
-    console = rich.get_console()
-    table = Table(title=f"{metrics['photos']} photos, at original size")
-    rows = {
-        "IoU": metrics["pooled"]["iou"],
-        "Dice": metrics["pooled"]["dice"],
-        "precision": metrics["pooled"]["precision"],
-        "recall": metrics["pooled"]["recall"],
-        "Dice, mean over photos": metrics["photo_mean"]["dice"],
-        "boundary F1, mean over photos": metrics["photo_mean"]["boundary_f1"],
-    }
-    table.add_column("")
-    for name in classes.names:
-        table.add_column(escape(name), justify="right")
-    intervals = metrics["photo_mean"]["dice_interval"]
-    for title, values in rows.items():
-        table.add_row(title, *(shown(values[name]) for name in classes.names))
-        if title.startswith("Dice, mean"):
-            spans = (" to ".join(f"{v:.2f}" for v in intervals[name]) for name in classes.names)
-            table.add_row("  95 % interval, bootstrap over photos", *spans)
-    console.print(table)
-    by_session = Table(title="by camera session")
-    for title in ("session", "photos", "mIoU", *(f"IoU {escape(name)}" for name in classes.names)):
-        by_session.add_column(title, justify="left" if title == "session" else "right")
-    for session, values in metrics["sessions"].items():
-        ious = (shown(values["iou"][name]) for name in classes.names)
-        by_session.add_row(escape(session), str(values["photos"]), shown(values["miou"]), *ious)
-    console.print(by_session)
-    low, high = metrics["miou_interval"]
-    print(f"miou={metrics['miou']:.4f} (95 % interval {low:.4f} to {high:.4f}, bootstrap over photos)")
 
 
 callable_command(__name__)

@@ -1,4 +1,4 @@
-"""Evaluation: the figures of known masks, and the files."""
+"""Evaluation: the figures and the files."""
 
 from __future__ import annotations
 
@@ -19,42 +19,7 @@ from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
 from eggseg.evaluation import plots
-from eggseg.evaluation.scoring import Scores, report
 from eggseg.exported import saved_model
-
-
-def scores(counts: list[list[list[int]]], sessions: tuple[str, ...]) -> Scores:
-    n = len(counts)
-    pairs = tuple(Pair(f"{i}.png", Path(), Path()) for i in range(n))
-    return Scores(pairs, sessions, np.array(counts), np.full((n, 3), np.nan), segmenter=None)  # type: ignore[arg-type]
-
-
-def test_pooled_figures_count_pixels_and_means_count_photos() -> None:
-    # One large photo without a mistake, one small one whose egg was missed, by background and all.
-    figures = report(scores([[[80, 0, 0], [0, 20, 0], [0, 0, 0]], [[6, 0, 0], [4, 0, 0], [0, 0, 0]]], ("a", "b")),
-                     EGGS_AND_PANS)  # fmt: skip
-    assert figures["pooled"]["iou"]["egg"] == pytest.approx(20 / 24)
-    assert figures["pooled"]["iou"]["background"] == pytest.approx(86 / 90)
-    assert np.isnan(figures["pooled"]["iou"]["pan"])
-    assert figures["miou"] == pytest.approx((20 / 24 + 86 / 90) / 2)
-    assert figures["photo_mean"]["dice"]["egg"] == pytest.approx(0.5)
-    assert figures["sessions"]["b"]["iou"]["egg"] == 0
-    assert figures["confusion"] == [[86, 0, 0], [4, 20, 0], [0, 0, 0]]
-
-
-def test_a_speck_of_a_class_that_is_not_there_scores_zero() -> None:
-    figures = report(scores([[[9, 1, 0], [0, 0, 0], [0, 0, 0]]], ("a",)), EGGS_AND_PANS)
-    assert figures["photo_mean"]["dice"]["egg"] == 0
-
-
-def test_intervals_hold_the_mean_and_are_the_same_each_time() -> None:
-    rng = np.random.default_rng(0)
-    counts = rng.integers(1, 100, (12, 3, 3)).tolist()
-    figures = [report(scores(counts, ("a",) * 12), EGGS_AND_PANS) for _ in range(2)]
-    low, high = figures[0]["miou_interval"]
-    assert low < figures[0]["miou"] < high
-    assert figures[0]["miou_interval"] == figures[1]["miou_interval"]
-    assert figures[0]["photo_mean"]["dice_interval"] == figures[1]["photo_mean"]["dice_interval"]
 
 
 def test_evaluate_writes_figures_and_pictures(
@@ -63,8 +28,10 @@ def test_evaluate_writes_figures_and_pictures(
     args = ["--model", str(run_dir), "--data_dir", str(data_dir), "--output_dir", str(tmp_path)]
     assert evaluate.main(args) == 0
     figures = json.loads((tmp_path / "metrics.json").read_text())
-    assert figures["photos"] == 16
-    assert f"miou={figures['miou']:.4f}" in capsys.readouterr().out
+    assert figures["photos"] == len(figures["by_photo"]) == 16
+    shown = capsys.readouterr().out
+    assert f"miou={figures['miou']:.4f}" in shown
+    assert "by camera session" in shown
     for name in ("confusion.png", "worst.png"):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 300

@@ -123,12 +123,14 @@ def split(photos: Sequence[Photo], method: Method, fraction: float, seed: int) -
 
 
 def one_fold(photos: Sequence[Photo], method: Method, count: int, held_out: int, seed: int) -> Split:
-    """Hold out one fold of `count`; `InputError` if this fold or the rest lacks a class."""
+    """Hold out one fold of `count`; `InputError` if this fold is empty, or the rest lacks a class that the fold has."""
     parts = _hold_out(folds(photos, method, count, seed), held_out)
-    if not _has_all_classes(photos, parts):
+    learned, measured = (_classes(photos, side) for side in (parts.train, parts.val))
+    if not measured or measured - learned:
+        found = "the rest lacks a class that it has" if parts.val else "it is empty"
         raise InputError(
-            f"{len(photos)} photos were split into {count} folds by {method}; fold {held_out} or the rest lacks a "
-            f"class: expected more labelled photos, or fewer --folds"
+            f"{len(photos)} photos were split into {count} folds by {method}, and fold {held_out} cannot be held out: "
+            f"{found}; expected more labelled photos, or fewer --folds"
         )
     return parts
 
@@ -160,8 +162,12 @@ def _hold_out(fold_of: Sequence[int], held_out: int) -> Split:
 
 def _has_all_classes(photos: Sequence[Photo], parts: Split) -> bool:
     """Whether every class is on both sides."""
-    sides = [set().union(*(photos[i].classes for i in side)) for side in (parts.train, parts.val)]
-    return sides[0] == sides[1]
+    return _classes(photos, parts.train) == _classes(photos, parts.val)
+
+
+def _classes(photos: Sequence[Photo], side: Sequence[int]) -> set[int]:
+    """The ids of the classes in the masks of some photos."""
+    return set[int]().union(*(photos[i].classes for i in side))
 
 
 def _numbers(photo: Photo) -> list[int]:

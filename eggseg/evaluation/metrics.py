@@ -86,3 +86,16 @@ def _boundary(mask: np.ndarray) -> np.ndarray:
     """Pixels of a mask, (h, w) bool, with an 8-neighbour outside the mask; the image border is not a boundary."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
     return mask & (inner == 0)
+
+
+def false_regions(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
+    """Number of 8-connected regions, (classes,) int64, of predicted classes that `truth` lacks; both are (h, w) uint8.
+
+    It is 0 for a class that `truth` has. Pixels that are VOID in `truth` do not count.
+    """
+    known = truth < classes
+    counts = np.zeros(classes, np.int64)
+    for c in set(np.unique(prediction[known]).tolist()) - set(np.unique(truth[known]).tolist()):
+        regions, _ = cv2.connectedComponents((known & (prediction == c)).astype(np.uint8), connectivity=8)
+        counts[c] = regions - 1  # without the background of `connectedComponents`
+    return counts

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from rich.progress import track
@@ -18,11 +17,9 @@ from eggseg.data.pairs import Pair
 from eggseg.data.split import Photo
 from eggseg.errors import InputError, printable
 from eggseg.evaluation import metrics
+from eggseg.evaluation.photo_scores import PhotoScores
 from eggseg.evaluation.plots import Row
 from eggseg.exported.saved_model import Segmenter
-
-RESAMPLES = 1000
-"""Number of bootstrap samples for each confidence interval."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +27,7 @@ class Scores:
     """Scores of a model on labelled photos."""
 
     pairs: tuple[Pair, ...]
-    sessions: tuple[str, ...]
-    counts: np.ndarray
-    """(n, classes, classes) int64 confusion matrix of each photo, truth in rows."""
-    boundaries: np.ndarray
-    """(n, classes) float64 boundary F1 of each photo."""
+    photos: PhotoScores
     segmenter: Segmenter
 
     def order(self) -> list[int]:
@@ -42,7 +35,7 @@ class Scores:
 
         The mean leaves out classes that neither truth nor prediction has. Photos without any object class come last.
         """
-        return np.argsort(metrics.mean(metrics.dice(self.counts)[:, 1:]), kind="stable").tolist()
+        return np.argsort(metrics.mean(metrics.dice(self.photos.counts)[:, 1:]), kind="stable").tolist()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,70 +75,26 @@ def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) 
     `sessions` has the camera session of each pair.
     """
     classes = len(segmenter.classes)
-    counts, boundaries = [], []
+    counts, boundaries, false_regions = [], [], []
     for pair in track(pairs, "measuring"):
         sample = labelled.read(pair, segmenter.classes, segmenter.max_pixels)
         prediction = segmenter.class_ids(sample.image)
         counts.append(metrics.confusion(sample.ids, prediction, classes))
         boundaries.append(metrics.boundary_f1(sample.ids, prediction, classes))
-    return Scores(tuple(pairs), tuple(sessions), np.array(counts), np.array(boundaries), segmenter)
+        false_regions.append(metrics.false_regions(sample.ids, prediction, classes))
+    names = tuple(pair.name for pair in pairs)
+    photos = PhotoScores(names, tuple(sessions), np.array(counts), np.array(boundaries), np.array(false_regions))
+    return Scores(tuple(pairs), photos, segmenter)
 
 
 def row(scores: Scores, index: int) -> Row:
     """A row of `plots.comparison`: photo, truth, prediction; name and mean Dice of the objects as caption."""
     pair = scores.pairs[index]
     sample = labelled.read(pair, scores.segmenter.classes, scores.segmenter.max_pixels)
-    dice = metrics.mean(metrics.dice(scores.counts[index])[1:])
+    dice = metrics.mean(metrics.dice(scores.photos.counts[index])[1:])
     return (
         sample.image,
         sample.ids,
         scores.segmenter.class_ids(sample.image),
         f"{printable(pair.name)}  Dice {dice:.2f}",
     )
-
-
-def report(scores: Scores, classes: ClassTable) -> dict[str, Any]:
-    """All scores as JSON values: pooled over all pixels, averaged over photos, and pooled over each camera session."""
-    pooled = scores.counts.sum(0)
-    figures = {"iou": metrics.iou, "dice": metrics.dice, "precision": metrics.precision, "recall": metrics.recall}
-
-    def per_class(values: np.ndarray) -> dict[str, float]:
-        return dict(zip(classes.names, values.tolist(), strict=True))
-
-    resampled = _resample(len(scores.counts))
-    mious = metrics.mean(metrics.iou(np.array([scores.counts[draw].sum(0) for draw in resampled])))
-    by_photo = metrics.dice(scores.counts)
-    return {
-        "photos": len(scores.pairs),
-        "miou": float(metrics.mean(metrics.iou(pooled))),
-        "miou_interval": _interval(mious),
-        "pooled": {name: per_class(figure(pooled)) for name, figure in figures.items()},
-        "photo_mean": {
-            "dice": per_class(metrics.mean(by_photo.T)),
-            "dice_interval": {
-                name: _interval(np.array([metrics.mean(by_photo[draw, i]) for draw in resampled]))
-                for i, name in enumerate(classes.names)
-            },
-            "iou": per_class(metrics.mean(metrics.iou(scores.counts).T)),
-            "boundary_f1": per_class(metrics.mean(scores.boundaries.T)),
-        },
-        "sessions": {
-            session: {"photos": int(chosen.sum())}
-            | {"miou": float(metrics.mean(metrics.iou(scores.counts[chosen].sum(0))))}
-            | {"iou": per_class(metrics.iou(scores.counts[chosen].sum(0)))}
-            for session in sorted(set(scores.sessions))
-            for chosen in [np.array(scores.sessions) == session]
-        },
-        "confusion": pooled.tolist(),
-    }
-
-
-def _resample(n: int) -> np.ndarray:
-    """Bootstrap draws of photo indices, (RESAMPLES, n) int64; the fixed seed gives all models the same draws."""
-    return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
-
-
-def _interval(values: np.ndarray) -> list[float]:
-    """[low, high] of the middle 95 % of resampled values, ignoring NaN; [NaN, NaN] if all are NaN."""
-    values = values[~np.isnan(values)]
-    return np.percentile(values, [2.5, 97.5]).tolist() if len(values) else [np.nan, np.nan]

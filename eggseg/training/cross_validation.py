@@ -1,4 +1,4 @@
-"""Cross-validation: one run per fold, each in its own folder, then mean and standard deviation of the figures.
+"""Cross-validation: one run per fold, each in its own folder, then the metrics of all held-out photos together.
 
 The last epoch of each run is measured, so the held-out photos do not choose the epoch. But with --patience, they choose
 when the run stops.
@@ -10,6 +10,7 @@ import dataclasses
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from rich.table import Table
 from eggseg.data import pairs
 from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
+from eggseg.evaluation import tables
+from eggseg.evaluation.photo_scores import PhotoScores
 from eggseg.files import parsing, read_json, write_json
 from eggseg.training.config import CONFIG, METRICS, Config, asked, decisive
 
@@ -56,17 +59,22 @@ def _report(config: Config) -> None:
     runs = [fold_run for fold_run in _runs(config) if fold_run.fold != "session" or not _no_session(config)]
     done = [fold_run for fold_run in runs if _is_done(fold_run)]
     rows = {fold_run.run_dir.name: _figures(fold_run.run_dir / METRICS) for fold_run in done}
+    held_out = [fold_run.run_dir / METRICS for fold_run in done if fold_run.fold != "session"]
     left = [fold_run.run_dir.name for fold_run in runs if fold_run not in done]
     if left:
         print(f"to do: {', '.join(left)}")
     if set(left) - {"session"}:
         return
-    summary = _summary(rows)
+    pooled, classes = _pooled(held_out)
+    summary = _summary(rows) | {"held_out": pooled}
     write_json(config.output_dir / SUMMARY, summary)
     _print(rows, summary)
+    tables.show(pooled, classes)
     precisions = {fold_run.run_dir.name: read_json(fold_run.run_dir / CONFIG).get("precision") for fold_run in done}
     if len(set(precisions.values())) > 1:
         print("trained in " + ", ".join(f"{precision} ({name})" for name, precision in precisions.items()))
+    mean, spread = summary["mean"]["mIoU"], summary["spread"]["mIoU"]
+    print(f"miou={pooled['miou']:.4f} (all held-out photos; mean of the folds {mean:.4f}, spread {spread:.4f})")
 
 
 def _runs(config: Config) -> list[Config]:
@@ -131,20 +139,34 @@ def _figures(path: Path) -> dict[str, float]:
         return {name: np.nan if value is None else value for name, value in values.items()}
 
 
+def _pooled(paths: Sequence[Path]) -> tuple[dict[str, Any], list[str]]:
+    """The report of the photos of all metrics.json files together, and the names of the classes."""
+    photos: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        content = read_json(path)
+        with parsing(path):
+            photos |= PhotoScores.from_json(content["by_photo"]).to_json()
+            classes = list(content["pooled"]["iou"])
+    return PhotoScores.from_json(photos).report(classes), classes
+
+
 def _summary(rows: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """Mean and sample standard deviation of each figure over the folds, then the figures of each run."""
+    """Mean and sample standard deviation of each figure over the folds that have it, then the figures of each run."""
     folds = [row for name, row in rows.items() if name != "session"]
-    columns = {figure: [row[figure] for row in folds] for figure in folds[0]}
+    columns = {figure: np.array([row[figure] for row in folds]) for figure in folds[0]}
+    columns = {figure: values[~np.isnan(values)] for figure, values in columns.items()}
     return {
-        "mean": {figure: float(np.mean(values)) for figure, values in columns.items()},
-        "spread": {figure: float(np.std(values, ddof=1)) for figure, values in columns.items()},
+        "mean": {figure: float(np.mean(values)) if len(values) else np.nan for figure, values in columns.items()},
+        "spread": {
+            figure: float(np.std(values, ddof=1)) if len(values) > 1 else np.nan for figure, values in columns.items()
+        },
         **rows,
     }
 
 
 def _print(rows: dict[str, dict[str, float]], summary: dict[str, Any]) -> None:
     shown = [figure for figure in summary["mean"] if "background" not in figure]
-    table = Table(title="held out, at original size")
+    table = Table(title="each fold, at original size")
     table.add_column("run")
     for figure in shown:
         table.add_column(figure, justify="right")
@@ -152,4 +174,3 @@ def _print(rows: dict[str, dict[str, float]], summary: dict[str, Any]) -> None:
     for name in (*folds, "mean", "spread", *(set(rows) - set(folds))):
         table.add_row(name, *(f"{summary[name][figure]:.4f}" for figure in shown))
     rich.print(table)
-    print(f"miou={summary['mean']['mIoU']:.4f} (mean of the folds, spread {summary['spread']['mIoU']:.4f})")

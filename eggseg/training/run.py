@@ -141,7 +141,7 @@ def _measure(
     folder = recorder.folder
     val = [data.squares.pairs[i] for i in data.split.val]
     scores = scoring.score(saved_model.load(_exported(folder)), val, [sessions[pair.name] for pair in val])
-    metrics = scoring.report(scores, classes) | {
+    metrics = scores.photos.report(classes.names) | {
         "exported_epoch": recorder.kept + 1,
         "epochs": len(recorder.rows),
         "seconds": round(recorder.seconds_before + budget.clock() - begun, 1),

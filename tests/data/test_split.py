@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
-from eggseg.data.split import Photo, few, folds, frames, sessions, split
+from eggseg.data.split import Photo, few, folds, frames, one_fold, sessions, split
 from eggseg.errors import InputError
 
 METHODS = ["blocks", "session", "random"]
@@ -175,3 +175,18 @@ def test_a_few_are_spread_over_all(photos, count, seed):
     drawn = [-1, *(order.index(i) for i in sorted(chosen, key=order.index)), len(order)]
     longest = math.ceil(len(order) / count)
     assert max(np.diff(drawn)) < 2 * longest, "a stretch was passed over"
+
+
+def test_a_fold_may_lack_a_class_but_not_have_one_that_the_rest_lacks():
+    photos = [*video(20, "a_{}.jpg", classes=(0, 1, 2)), *video(20, "b_{}.jpg", classes=(0, 1, 2))]
+    photos += video(20, "eggs_{}.jpg", classes=(0, 1))
+    held_out = [one_fold(photos, "session", 3, fold, 0).val for fold in range(3)]
+    assert sorted(sum(held_out, ())) == list(range(60))
+    lonely = [*photos[:20], *photos[40:]]
+    refused = 0
+    for fold in range(2):
+        try:
+            one_fold(lonely, "session", 2, fold, 0)
+        except InputError as error:
+            refused += "the rest lacks a class that it has" in str(error)
+    assert refused == 1

@@ -22,9 +22,21 @@ def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
     return [*plain, "--split", "random", "--folds", "3", *more]
 
 
-def metrics(miou: float) -> dict[str, object]:
+def metrics(miou: float, photo: str) -> dict[str, object]:
     per_class = {"background": 1.0, "egg": miou / 2, "pan": None}
-    return {"miou": miou, "pooled": {"iou": per_class}, "photo_mean": {"dice": per_class}, "seconds": 90.0}
+    scores = {
+        "session": "a",
+        "confusion": [[80, 0, 0], [10, 10, 0], [0, 0, 0]],
+        "boundary_f1": [0.5, 0.5, None],
+        "false_regions": [0, 0, 3],
+    }
+    return {
+        "miou": miou,
+        "pooled": {"iou": per_class},
+        "photo_mean": {"dice": per_class},
+        "seconds": 90.0,
+        "by_photo": {photo: scores},
+    }
 
 
 def done(config: Config, miou: float, **more: object) -> None:
@@ -38,7 +50,7 @@ def done(config: Config, miou: float, **more: object) -> None:
         "precision": "float32",
     }
     config.run_dir.mkdir(parents=True)
-    (config.run_dir / "metrics.json").write_text(json.dumps(metrics(miou)))
+    (config.run_dir / "metrics.json").write_text(json.dumps(metrics(miou, f"{config.fold}.png")))
     (config.run_dir / "config.json").write_text(json.dumps(record | more))
 
 
@@ -71,7 +83,8 @@ def test_all_folds_in_turn_hold_out_every_photo_once(data_dir, tmp_path, capsys)
     # Once more: all is done already.
     before = (tmp_path / "fold0" / "metrics.json").stat().st_mtime_ns
     assert train.main(command(data_dir, tmp_path, "--resume")) == 0
-    assert f"miou={np.mean(mious):.4f}" in capsys.readouterr().out
+    assert f"mean of the folds {np.mean(mious):.4f}" in capsys.readouterr().out
+    assert summary["held_out"]["photos"] == 16
     assert (tmp_path / "fold0" / "metrics.json").stat().st_mtime_ns == before
 
 
@@ -90,7 +103,22 @@ def test_mean_and_spread_are_those_of_the_folds_and_the_session_stands_beside(da
     assert summary["session"]["IoU egg"] == pytest.approx(0.05)
     shown = capsys.readouterr().out
     assert "spread" in shown
-    assert shown.splitlines()[-1] == "miou=0.6000 (mean of the folds, spread 0.1414)"
+    assert shown.splitlines()[-1] == "miou=0.6944 (all held-out photos; mean of the folds 0.6000, spread 0.1414)"
+    assert summary["held_out"]["photos"] == 2, "of the folds, not of the session"
+    assert summary["held_out"]["photo_mean"]["false_regions"]["pan"] == 3
+
+
+def test_a_class_that_only_some_folds_have_is_averaged_over_these(data_dir, tmp_path, begun):
+    config = Config(data_dir=data_dir, output_dir=tmp_path, folds=3, split="random", resume=True)
+    for fold in range(3):
+        done(dataclasses.replace(config, fold=fold), 0.5)
+    path = tmp_path / "fold1" / "metrics.json"
+    content = json.loads(path.read_text())
+    content["pooled"]["iou"]["pan"] = 0.25
+    path.write_text(json.dumps(content))
+    cross_validation.run(config)
+    summary = json.loads((tmp_path / "folds.json").read_text())
+    assert (summary["mean"]["IoU pan"], summary["spread"]["IoU pan"]) == (0.25, None)
 
 
 def test_folds_of_several_precisions_are_told(data_dir, tmp_path, begun, capsys):
@@ -205,9 +233,12 @@ def test_no_fold_chooses_the_epoch_it_is_measured_on():
         cross_validation.run(Config(folds=3, keep="best"))
 
 
-def test_a_fold_that_lacks_a_class_is_an_error(tmp_path, capsys, data_dir):
+def test_an_empty_fold_is_an_error(tmp_path, capsys, data_dir):
     from conftest import draw
 
     two = draw(tmp_path / "data", 2)
     assert train.main(command(two, tmp_path / "run", "--fold", "2")) == 2
-    assert "2 photos were split into 3 folds by random; fold 2 or the rest lacks a class" in capsys.readouterr().err
+    assert (
+        "2 photos were split into 3 folds by random, and fold 2 cannot be held out: it is empty"
+        in capsys.readouterr().err
+    )

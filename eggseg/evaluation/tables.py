@@ -1,0 +1,80 @@
+"""Tables of metrics for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import rich
+from rich.markup import escape
+from rich.table import Table
+
+from eggseg.errors import printable
+from eggseg.evaluation import metrics
+
+
+def show(report: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Print the metrics of `PhotoScores.report`, and a row for each camera session.
+
+    If hardly two photos are of one session, there is a row for each photo instead.
+    """
+    table = Table(title=f"{report['photos']} photos, at original size")
+    table.add_column("")
+    for name in classes:
+        table.add_column(escape(name), justify="right")
+    pooled, photo_mean = report["pooled"], report["photo_mean"]
+    for title, values, interval in (
+        ("IoU", pooled["iou"], pooled["iou_interval"]),
+        ("Dice", pooled["dice"], None),
+        ("precision", pooled["precision"], None),
+        ("recall", pooled["recall"], None),
+        ("IoU, mean over photos", photo_mean["iou"], None),
+        ("Dice, mean over photos", photo_mean["dice"], photo_mean["dice_interval"]),
+        ("boundary F1, mean over photos", photo_mean["boundary_f1"], None),
+        ("false regions a photo", photo_mean["false_regions"], photo_mean["false_regions_interval"]),
+    ):
+        table.add_row(title, *(_number(values[name]) for name in classes))
+        if interval:
+            table.add_row("  95 % interval, bootstrap over photos", *(_span(interval[name]) for name in classes))
+    rich.print(table)
+    has_sessions = 2 * len(report["sessions"]) <= report["photos"]
+    rich.print(_by_session(report, classes[1:]) if has_sessions else _by_photo(report, classes[1:]))
+
+
+def _by_session(report: Mapping[str, Any], objects: Sequence[str]) -> Table:
+    table = Table(title="by camera session; false: regions a photo of a class that the photo lacks")
+    _add_columns(table, "session", "photos", "mIoU", *_for_each(objects, "IoU", "Dice", "false"))
+    for session, values in report["sessions"].items():
+        per_class = (values["pooled"]["iou"], values["photo_mean"]["dice"], values["photo_mean"]["false_regions"])
+        numbers = (values["miou"], *(figures[name] for figures in per_class for name in objects))
+        table.add_row(escape(session), str(values["photos"]), *map(_number, numbers))
+    return table
+
+
+def _by_photo(report: Mapping[str, Any], objects: Sequence[str]) -> Table:
+    table = Table(title="by photo; false: regions of a class that the photo lacks")
+    _add_columns(table, "photo", *_for_each(objects, "IoU", "Dice", "false"))
+    for photo, values in report["by_photo"].items():
+        counts = np.array(values["confusion"])
+        scores = (*metrics.iou(counts)[1:], *metrics.dice(counts)[1:])
+        table.add_row(escape(printable(photo)), *map(_number, scores), *map(str, values["false_regions"][1:]))
+    return table
+
+
+def _for_each(objects: Sequence[str], *titles: str) -> list[str]:
+    return [f"{title} {escape(name)}" for title in titles for name in objects]
+
+
+def _add_columns(table: Table, first: str, *titles: str) -> None:
+    table.add_column(first)
+    for title in titles:
+        table.add_column(title, justify="right")
+
+
+def _number(value: float) -> str:
+    return "-" if value != value else f"{value:.3f}"
+
+
+def _span(interval: Sequence[float]) -> str:
+    return " to ".join(map(_number, interval))
