@@ -44,6 +44,17 @@ def train_batches(
     return batches.prefetch(tf.data.AUTOTUNE).apply(ENDLESS).apply(untuned)
 
 
+def joined(first: tf.data.Dataset, second: tf.data.Dataset) -> tf.data.Dataset:
+    """Endless batches, shaped as in `train_batches`, each of a batch of `first` and one of `second`."""
+
+    def join(*batches: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        images, ids = zip(*batches, strict=True)
+        return tf.concat(images, 0), tf.concat(ids, 0)
+
+    batches = tf.data.Dataset.zip(first, second).map(join, tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE).apply(ENDLESS).apply(untuned)
+
+
 def order(indices: Sequence[int], *, count: int, seed: int, first_epoch: int) -> tf.data.Dataset:
     """Endless epochs of `count` elements each: the index of a photo, () int64, and a stateless seed, (2,) int64.
 

@@ -49,6 +49,8 @@ class Data(cli.Group):
     must have one photo and one mask."""
     scenes: int = 0
     """Train on made-up scenes instead of DATA_DIR: the number of scenes per epoch, all new in each epoch."""
+    scene_share: float = 0.0
+    """Share of each batch that is made-up scenes instead of photos of DATA_DIR, all new in each epoch: 0 to 0.9."""
     labelled_photos: int = 0
     """Use the masks of only this many training photos, spread over all of them; 0 uses all. An epoch keeps its number
     of steps."""
@@ -191,6 +193,13 @@ class Config(Machine, Output, Training, Network, Data):
             ("scenes", not (self.scenes and self.tfds), "0 with --tfds"),
             ("scenes", not (self.scenes and self.classes), "0 with --classes: made-up scenes have eggs and pans"),
             ("scenes", not (self.scenes and self.folds), "0 with --folds"),
+            ("scene_share", 0 <= self.scene_share <= 0.9, "0 to 0.9"),
+            ("scene_share", not (self.scene_share and self.scenes), "0 with --scenes, which trains on nothing else"),
+            (
+                "scene_share",
+                not (self.scene_share and self.classes),
+                "0 with --classes: made-up scenes have eggs and pans",
+            ),
             ("labelled_photos", self.labelled_photos >= 0, "at least 0"),
             ("labelled_photos", not (self.labelled_photos and self.scenes), "0 with --scenes"),
             ("pseudo", not (self.pseudo and self.scenes), "none with --scenes"),

@@ -108,7 +108,10 @@ def fit(setup: Setup, recorder: RunRecorder, callbacks: Sequence[keras.callbacks
 
 
 def _train_batches(setup: Setup, first_epoch: int) -> tf.data.Dataset:
-    """This worker's training batches: made-up scenes, or batches that the task makes from this worker's photos."""
+    """This worker's training batches: made-up scenes, or batches that the task makes from this worker's photos.
+
+    With --scene_share, the batches of photos have made-up scenes too.
+    """
     config, share, workers = setup.config, setup.share, setup.workers
     options: dict[str, Any] = {
         "batch_size": share.batch_size,
@@ -117,10 +120,19 @@ def _train_batches(setup: Setup, first_epoch: int) -> tf.data.Dataset:
         "strength": config.augment,
         "first_epoch": first_epoch,
     }
+
+    def scenes(batch_size: int) -> tf.data.Dataset:
+        part = {"batch_size": batch_size, "worker": workers.index, "workers": workers.count}
+        return endless.train_batches(config.image_size, **options | part)
+
     if config.scenes:
-        return endless.train_batches(config.image_size, **options, worker=workers.index, workers=workers.count)
+        return scenes(share.batch_size)
     own = sorted(set(setup.labelled).intersection(share.train))
-    return setup.task.batches(loader.train_batches(setup.data.squares, own, **options), options)
+    photos = options | {"batch_size": share.batch_size - share.scenes}
+    labelled = loader.train_batches(setup.data.squares, own, **photos)
+    if share.scenes:
+        labelled = loader.joined(labelled, scenes(share.scenes))
+    return setup.task.batches(labelled, options)
 
 
 def _first_photos(val: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:

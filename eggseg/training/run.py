@@ -65,7 +65,7 @@ def _run(config: Config, workers: Workers, task: Task) -> dict[str, Any]:
     given, config = config, dataclasses.replace(config, **workers.told_by(0, run_folder.planned(folder, config)))
 
     data = run_data.read(config, classes, folder, workers)
-    share = sharding.deal(workers, data.squares, data.split, config.batch_size, config.scenes)
+    share = sharding.deal(workers, data.squares, data.split, config.batch_size, config.scenes, config.scene_share)
     setup = Setup(config, classes, data, run_data.labelled(config, data), share, workers, task)
     record = _checked_record(setup, folder)
     _print_setup(setup, record["precision"])
@@ -116,6 +116,8 @@ def _checked_record(setup: Setup, folder: Path) -> dict[str, Any]:
 def _print_setup(setup: Setup, precision: str) -> None:
     config, workers = setup.config, setup.workers
     photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(setup.labelled)} photos"
+    if setup.share.scenes:
+        photos += f" and, in each batch of {setup.share.batch_size}, {setup.share.scenes} made-up scenes"
     print(f"training on {photos}, validating on {len(setup.data.split.val)}")
     machines = f"{workers.count} machines, here " if workers.count > 1 else ""
     print(f"computing in {precision} on {machines}{hardware.description(config.num_gpus)}")

@@ -60,7 +60,9 @@ class Share:
     val: tuple[int, ...]
     """Indices of this worker's validation photos, into the photos of all workers."""
     batch_size: int
-    """Photos per step on each replica."""
+    """Photos and made-up scenes per step on each replica."""
+    scenes: int
+    """Made-up scenes among them, if there are photos too."""
     replicas: int
     """Number of replicas on this worker."""
     steps: int
@@ -74,11 +76,14 @@ class Share:
     """
 
 
-def deal(workers: Workers, all_squares: Squares, parts: Split, batch_size: int, scenes: int) -> Share:
+def deal(
+    workers: Workers, all_squares: Squares, parts: Split, batch_size: int, scenes: int, scene_share: float = 0.0
+) -> Share:
     """This worker's share of an epoch: the photos that it holds, or its part of `scenes` made-up scenes.
 
     `batch_size` is the number of photos per step on all replicas together; it is reduced if the smallest shard does not
-    fill a batch. An epoch has as many steps as the smallest shard has full batches. `InputError` if `batch_size` is no
+    fill a batch. About `scene_share` of each batch is made-up scenes, so that an epoch, which sees all photos, has more
+    steps. An epoch has as many steps as the smallest shard has full batches. `InputError` if `batch_size` is no
     multiple of the number of replicas, or a replica would get no photo.
     """
     replicas = workers.replicas // workers.count
@@ -90,6 +95,8 @@ def deal(workers: Workers, all_squares: Squares, parts: Split, batch_size: int, 
     each = min(batch_size // workers.replicas, fewest // replicas)
     if not each:
         raise InputError(f"a worker has {fewest} photos to train on, expected one for each of its {replicas} replicas")
+    among = min(round(scene_share * each), each - 1)
     val_steps = -(-max(workers.exchange(len(val))) // (each * replicas))
     slots = val_steps * each * workers.replicas
-    return Share(train, val, each, replicas, fewest // (each * replicas), val_steps, slots / len(parts.val))
+    steps = fewest // ((each - among) * replicas)
+    return Share(train, val, each, among, replicas, steps, val_steps, slots / len(parts.val))

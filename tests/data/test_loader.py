@@ -83,3 +83,16 @@ def test_photos_that_are_fewer_come_again_as_often_as_each_other_and_augmented_a
     batches = loader.train_batches(squares, [2, 5, 8], batch_size=5, steps=2, seed=0, strength=1.0)
     views = [image.tobytes() for images, _ in itertools.islice(batches.as_numpy_iterator(), 2) for image in images]
     assert len(set(views)) == 10
+
+
+def test_joined_batches_are_one_of_each():
+    parts = [
+        loader.train_batches(numbered(8), indices, batch_size=size, steps=1, seed=0, strength=0.0)
+        for indices, size in (([1, 2, 3], 3), ([6], 1))
+    ]
+    joined = loader.joined(*parts)
+    assert [spec.shape for spec in joined.element_spec] == [(4, 17, 17, 3), (4, 17, 17)]
+    for images, ids in joined.take(3).as_numpy_iterator():
+        assert set(images[:3, 0, 0, 0].tolist()) == {1, 2, 3}
+        assert images[3, 0, 0, 0] == 6
+        np.testing.assert_array_equal(images[..., 0] % 3, ids)

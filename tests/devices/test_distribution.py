@@ -404,6 +404,10 @@ def test_a_share_is_in_step_with_the_smallest() -> None:
     assert (wide.replicas, wide.batch_size, wide.steps, wide.val_steps) == (2, 2, 1, 1)
     scenes = sharding.deal(Told(2), held, parts, 8, 60)  # type: ignore[arg-type]
     assert (scenes.batch_size, scenes.steps) == (2, 7)
+    mixed = sharding.deal(Told(1), held, parts, 4, 0, 0.5)  # type: ignore[arg-type]
+    assert (mixed.batch_size, mixed.scenes, mixed.steps) == (2, 1, 4), "an epoch sees all four photos"
+    crowded = sharding.deal(Told(1), held, parts, 4, 0, 0.9)  # type: ignore[arg-type]
+    assert crowded.scenes == 1, "a batch has at least one photo"
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ from PIL import Image
 from eggseg import train
 from eggseg.errors import InputError
 from eggseg.exported import saved_model
+from eggseg.kitchen import scenes
 from eggseg.models.unet import unet
-from eggseg.training import building, callbacks, sharding
+from eggseg.training import building, callbacks, fit, sharding
 
 
 def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
@@ -386,6 +387,33 @@ def test_a_run_can_learn_from_few_of_the_masks(
     assert len(split["labelled"]) == 5
     assert set(split["labelled"]) <= set(split["train"])
     assert "training on 5 photos" in capsys.readouterr().out
+
+
+def test_scenes_are_a_share_of_each_batch(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    original = fit._train_batches
+
+    def recorded(*args, **options):
+        begun.append(original(*args, **options))
+        return begun[-1]
+
+    monkeypatch.setattr(fit, "_train_batches", recorded)
+    assert train.main(command(data_dir, tmp_path, "--epochs", "1", "--scene_share", "0.25", "--augment", "0")) == 0
+    assert "training on 12 photos and, in each batch of 4, 1 made-up scenes" in capsys.readouterr().out
+    images, _ = next(begun[0].as_numpy_iterator())
+    np.testing.assert_allclose(images[3], scenes.square(0, 0, 49)[..., :3], atol=1)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"), [(("--scenes", "8"), "0 with --scenes"), (("--classes", "c.json"), "0 with --classes")]
+)
+def test_a_share_of_scenes_has_its_conditions(
+    capsys: pytest.CaptureFixture[str], more: tuple[str, str], message: str
+) -> None:
+    assert train.main(["--scene_share", "0.5", *more]) == 2
+    assert f"--scene_share is 0.5, expected {message}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:2000], lambda data: b"\x89PNG" * 500])
