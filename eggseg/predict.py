@@ -46,7 +46,14 @@ def run(settings: Settings) -> int:
         print(pretrained.told())
     model = saved_model.find(settings.model or pretrained.model())
     segmenter = saved_model.load(model, settings.precision, settings.max_pixels)
-    record = {"model": saved_model.fingerprint(model), "precision": segmenter.precision, "min_area": settings.min_area}
+    if settings.unsure:
+        _ = segmenter.classes.void_value  # an error now rather than in the first photo
+    record = {
+        "model": saved_model.fingerprint(model),
+        "precision": segmenter.precision,
+        "min_area": settings.min_area,
+        "unsure": settings.unsure,
+    }
     journal.expect(record)
     if settings.overwrite:
         (settings.output_dir / outputs.SUMMARY).unlink(missing_ok=True)

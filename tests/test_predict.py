@@ -71,6 +71,30 @@ def test_every_output_is_written_when_asked_for(run_dir: Path, data_dir: Path, t
         assert mask[y, x] == {"egg": 128, "pan": 255}[found["class"]]
 
 
+def test_what_the_model_is_unsure_of_is_of_no_class(run_dir: Path, data_dir: Path, tmp_path: Path) -> None:
+    given = data_dir / "images" / "photo_1.png"
+    flags = ["--unsure", "0.9", "--probabilities", "--objects", "--overlay"]
+    assert predict.main([*args(run_dir, tmp_path, given), *flags]) == 0
+    mask = np.asarray(Image.open(tmp_path / "masks/photo_1.png.png"))
+    with np.load(tmp_path / "probabilities/photo_1.png.npz") as arrays:
+        highest, ids = arrays["probabilities"].max(-1), arrays["probabilities"].argmax(-1)
+    np.testing.assert_array_equal(mask, np.where(highest < 0.9, 64, np.array([0, 128, 255])[ids]))
+    assert (mask == 64).any()
+    (row,) = csv.DictReader((tmp_path / "summary.csv").read_text().splitlines())
+    assert float(row["unsure_share"]) == pytest.approx((mask == 64).mean(), abs=1e-6)
+    assert float(row["uncertainty"]) == pytest.approx(1 - highest.mean(), abs=1e-5)
+    areas = [found["area"] for found in json.loads((tmp_path / "objects/photo_1.png.json").read_text())]
+    assert sum(areas) <= (mask > 100).sum(), "objects have none of these pixels"
+
+
+@pytest.mark.parametrize("unsure", ["-0.1", "1.5", "nan"])
+def test_a_limit_of_probability_out_of_range_is_an_error(
+    run_dir: Path, tmp_path: Path, unsure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict.main([*args(run_dir, tmp_path, photo(tmp_path / "a.png")), "--unsure", unsure]) == 2
+    assert "--unsure is" in capsys.readouterr().err
+
+
 def test_the_summary_counts_what_the_mask_shows(run_dir: Path, data_dir: Path, tmp_path: Path) -> None:
     assert predict.main(args(run_dir, tmp_path, data_dir / "images")) == 0
     rows = list(csv.DictReader((tmp_path / "summary.csv").read_text().splitlines()))

@@ -131,6 +131,20 @@ class ClassTable:
         """Largest channel difference of each code to the nearest class, (256,) or (2**24,) uint8, grey levels."""
         return self._nearest[1]
 
+    @functools.cached_property
+    def void_value(self) -> Color | tuple[int]:
+        """The mask value of unknown pixels, a grey value or a colour; `snap` converts it to VOID.
+
+        `InputError` if each value is within `reach` of a class.
+        """
+        code = int(self.distance_of_code.argmax())
+        if self.distance_of_code[code] <= self.reach:
+            raise InputError(
+                f"no mask value is left for unknown pixels: each is within {self.reach} of one of the {len(self)} "
+                "classes; expected fewer classes, or colours as values"
+            )
+        return (code >> 16, code >> 8 & 255, code & 255) if self.is_colored else (code,)
+
     def snap(self, codes: np.ndarray) -> np.ndarray:
         """Convert codes, integers of any shape, to class ids, uint8; VOID where no class is within `reach`.
 
@@ -144,20 +158,10 @@ class ClassTable:
         return painted if self.is_colored else painted[..., 0]
 
     def paint_with_void(self, ids: np.ndarray) -> np.ndarray:
-        """Like `paint`, but VOID pixels get a mask value that `snap` converts back to VOID.
-
-        `InputError` if each value is within `reach` of a class.
-        """
-        code = int(self.distance_of_code.argmax())
-        if self.distance_of_code[code] <= self.reach:
-            raise InputError(
-                f"no mask value is left for unknown pixels: each is within {self.reach} of one of the {len(self)} "
-                "classes; expected fewer classes, or colours as values"
-            )
-        void_value = [code >> 16, code >> 8 & 255, code & 255] if self.is_colored else [code]
+        """Like `paint`, but VOID pixels get `void_value`; `InputError` if there is none."""
         unknown = ids == VOID
         painted = self.value_of_id[np.where(unknown, 0, ids)]
-        painted[unknown] = void_value
+        painted[unknown] = self.void_value
         return painted if self.is_colored else painted[..., 0]
 
     def to_json(self) -> list[dict[str, Any]]:

@@ -36,6 +36,10 @@ class Settings:
     images/ beside it, eggseg.train --pseudo learns from the folder."""
     objects: bool = False
     """Also write objects/NAME.json: class, box, centroid, area, contour and confidence of each egg and pan."""
+    unsure: float = 0.0
+    """Pixels whose class has a probability below this, 0 to 1, count as unknown: masks/ gives them a value that is near
+    no class (64 for eggs and pans), and objects/ leaves them out. summary.csv then has their share, and the mean
+    uncertainty, which is 1 minus the probability."""
     min_area: int = 16
     """Smallest object in objects/, in pixels of the photo."""
     overwrite: bool = False
@@ -51,6 +55,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.max_pixels is not None and not 1 <= self.max_pixels <= MOST_PIXELS:
             raise InputError(f"--max_pixels is {self.max_pixels}, expected 1 to {MOST_PIXELS}")
+        if not 0 <= self.unsure <= 1:
+            raise InputError(f"--unsure is {self.unsure}, expected 0 to 1")
 
     @property
     def kinds(self) -> list[str]:
@@ -66,7 +72,7 @@ class Settings:
     @property
     def needs_probabilities(self) -> bool:
         """Whether an output needs the network's probabilities, not only its class ids."""
-        return self.probabilities or self.confidence or self.objects
+        return self.probabilities or self.confidence or self.objects or self.unsure > 0
 
     def outputs(self, name: str) -> dict[str, Path]:
         """The file of each output, by kind, of the photo with this name."""

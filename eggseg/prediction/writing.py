@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eggseg.data.classes import VOID
 from eggseg.files import write_bytes, write_json
 from eggseg.pictures.pillow import PictureError, TooLarge, fault, opened, png
 from eggseg.prediction.room import Room
@@ -28,8 +29,8 @@ MOST_AT_A_TIME = 4
 """Photos that are processed at once, if there are as many cores."""
 
 BYTES_A_PIXEL, WITH_OVERLAY, WITH_PROBABILITIES = 8, 16, 44
-"""Memory of a photo, in bytes per pixel: for the mask alone, with an overlay, and with probabilities, which the outputs
-confidence and objects need too. Measured at 50 megapixels: 7, 14 and 42."""
+"""Memory of a photo, in bytes per pixel: for the mask alone, with an overlay, and with probabilities, which
+confidence, objects and --unsure need too. Measured at 50 megapixels: 7, 14 and 42."""
 
 MOST_BYTES = 1 << 30
 """Largest memory of all photos that are processed at once, in bytes. For masks alone, four photos of 12 megapixels fit,
@@ -91,6 +92,8 @@ def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings
         return fault(path, error)
     if settings.needs_probabilities:
         ids, probabilities = segmenter(frame)
+        highest = probabilities.max(-1)
+        ids = np.where(highest < settings.unsure, np.uint8(VOID), ids)
     else:
         ids, probabilities = segmenter.class_ids(frame), None
     try:
@@ -99,7 +102,13 @@ def _predict_one(segmenter: Segmenter, name: str, path: Path, settings: Settings
         if error.errno in FULL:
             raise
         return fault(Path(error.filename or path), error)
-    return _row(name, ids, segmenter) | {"seconds": round(time.perf_counter() - start, 4)}
+    row = _row(name, ids, segmenter)
+    if settings.unsure:
+        row |= {
+            "unsure_share": round(float((ids == VOID).mean()), 6),
+            "uncertainty": round(1 - float(highest.mean()), 6),
+        }
+    return row | {"seconds": round(time.perf_counter() - start, 4)}
 
 
 def _write(
@@ -113,7 +122,7 @@ def _write(
     from eggseg.evaluation import objects
     from eggseg.evaluation.overlays import overlay
 
-    write_bytes(files["masks"], png(classes.paint(ids)))
+    write_bytes(files["masks"], png(classes.paint_with_void(ids) if settings.unsure else classes.paint(ids)))
     if settings.overlay:
         write_bytes(files["overlays"], png(overlay(frame.numpy(), ids, classes)))
     if probabilities is None:
