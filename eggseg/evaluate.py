@@ -84,7 +84,7 @@ def run(settings: Settings) -> int:
         raise InputError(f"{settings.data_dir} holds no photo with a mask that can be used{reason}")
     names = sessions([look.photo for look in looks])
     scores = scoring.score(segmenter, [look.pair for look in looks], names)
-    metrics = scores.photos.report(segmenter.classes.names)
+    metrics = scores.report()
     # Write only now: if a computation fails, the files of an earlier call stay unchanged.
     pictures = {"confusion.png": plots.png(plots.confusion(scores.photos.counts.sum(0), segmenter.classes))}
     if worst := [scoring.row(scores, i) for i in scores.order()[: settings.worst]]:

@@ -32,6 +32,8 @@ def test_evaluate_writes_figures_and_pictures(
     shown = capsys.readouterr().out
     assert f"miou={figures['miou']:.4f}" in shown
     assert "by camera session" in shown
+    assert f"expected calibration error {figures['calibration']['error']:.3f}" in shown
+    assert 0 < figures["calibration"]["error"] < 0.5
     for name in ("confusion.png", "worst.png"):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 300

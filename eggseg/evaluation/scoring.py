@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from rich.progress import track
@@ -19,6 +20,7 @@ from eggseg.errors import InputError, printable
 from eggseg.evaluation import metrics
 from eggseg.evaluation.photo_scores import PhotoScores
 from eggseg.evaluation.plots import Row
+from eggseg.evaluation.reliability import NONE, Reliability
 from eggseg.exported.saved_model import Segmenter
 
 
@@ -28,7 +30,13 @@ class Scores:
 
     pairs: tuple[Pair, ...]
     photos: PhotoScores
+    reliability: Reliability
     segmenter: Segmenter
+
+    def report(self) -> dict[str, Any]:
+        """The report of `PhotoScores`, and as `calibration` that of `Reliability` with the numbers it is made of."""
+        calibration = self.reliability.report() | {"bins": self.reliability.to_json()}
+        return self.photos.report(self.segmenter.classes.names) | {"calibration": calibration}
 
     def order(self) -> list[int]:
         """Indices of the photos, lowest mean Dice of the object classes first.
@@ -75,16 +83,17 @@ def score(segmenter: Segmenter, pairs: Sequence[Pair], sessions: Sequence[str]) 
     `sessions` has the camera session of each pair.
     """
     classes = len(segmenter.classes)
-    counts, boundaries, false_regions = [], [], []
+    counts, boundaries, false_regions, reliability = [], [], [], NONE
     for pair in track(pairs, "measuring"):
         sample = labelled.read(pair, segmenter.classes, segmenter.max_pixels)
-        prediction = segmenter.class_ids(sample.image)
+        prediction, probabilities = segmenter(sample.image)
+        reliability += Reliability.of_photo(sample.ids, prediction, probabilities.max(-1), classes)
         counts.append(metrics.confusion(sample.ids, prediction, classes))
         boundaries.append(metrics.boundary_f1(sample.ids, prediction, classes))
         false_regions.append(metrics.false_regions(sample.ids, prediction, classes))
     names = tuple(pair.name for pair in pairs)
     photos = PhotoScores(names, tuple(sessions), np.array(counts), np.array(boundaries), np.array(false_regions))
-    return Scores(tuple(pairs), photos, segmenter)
+    return Scores(tuple(pairs), photos, reliability, segmenter)
 
 
 def row(scores: Scores, index: int) -> Row:

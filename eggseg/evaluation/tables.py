@@ -15,7 +15,7 @@ from eggseg.evaluation import metrics
 
 
 def show(report: Mapping[str, Any], classes: Sequence[str]) -> None:
-    """Print the metrics of `PhotoScores.report`, and a row for each camera session.
+    """Print the metrics of `Scores.report`: of each class, of each camera session, and of what the model is sure of.
 
     If hardly two photos are of one session, there is a row for each photo instead.
     """
@@ -40,6 +40,7 @@ def show(report: Mapping[str, Any], classes: Sequence[str]) -> None:
     rich.print(table)
     has_sessions = 2 * len(report["sessions"]) <= report["photos"]
     rich.print(_by_session(report, classes[1:]) if has_sessions else _by_photo(report, classes[1:]))
+    rich.print(_by_limit(report["calibration"]))
 
 
 def _by_session(report: Mapping[str, Any], objects: Sequence[str]) -> Table:
@@ -59,6 +60,16 @@ def _by_photo(report: Mapping[str, Any], objects: Sequence[str]) -> Table:
         counts = np.array(values["confusion"])
         scores = (*metrics.iou(counts)[1:], *metrics.dice(counts)[1:])
         table.add_row(escape(printable(photo)), *map(_number, scores), *map(str, values["false_regions"][1:]))
+    return table
+
+
+def _by_limit(calibration: Mapping[str, Any]) -> Table:
+    table = Table(title=f"each photo alike; expected calibration error {calibration['error']:.3f}")
+    _add_columns(table, "pixels with at least this probability", "share", "of these wrong")
+    for row in calibration["limits"]:
+        table.add_row(
+            f"{row['limit']:g}", f"{row['kept']:.2%}", "-" if row["wrong"] != row["wrong"] else f"{row['wrong']:.2%}"
+        )
     return table
 
 

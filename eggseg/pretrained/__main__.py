@@ -72,7 +72,7 @@ def pack(settings: Settings) -> int:
         weights.write_bytes(buffer.getvalue())
         pretrained.build(record, Path(temporary), weights)
         scores = scoring.score(saved_model.load(Path(temporary)), real_pairs, [""] * len(real_pairs))
-    report = scores.photos.report(EGGS_AND_PANS.names)
+    report = scores.report()
     measured = {"miou": round(report["miou"], 4), "photos": report["photos"]}
     measured |= {"iou": {name: round(value, 4) for name, value in report["pooled"]["iou"].items()}}
     files.write_bytes(pretrained.WEIGHTS, buffer.getvalue())

@@ -23,6 +23,7 @@ from eggseg.data.pairs import Pair
 from eggseg.errors import InputError
 from eggseg.evaluation import tables
 from eggseg.evaluation.photo_scores import PhotoScores
+from eggseg.evaluation.reliability import NONE, Reliability
 from eggseg.files import parsing, read_json, write_json
 from eggseg.training.config import CONFIG, METRICS, Config, asked, decisive
 
@@ -142,12 +143,14 @@ def _figures(path: Path) -> dict[str, float]:
 def _pooled(paths: Sequence[Path]) -> tuple[dict[str, Any], list[str]]:
     """The report of the photos of all metrics.json files together, and the names of the classes."""
     photos: dict[str, dict[str, Any]] = {}
+    reliability = NONE
     for path in paths:
         content = read_json(path)
         with parsing(path):
             photos |= PhotoScores.from_json(content["by_photo"]).to_json()
+            reliability += Reliability.from_json(content["calibration"]["bins"])
             classes = list(content["pooled"]["iou"])
-    return PhotoScores.from_json(photos).report(classes), classes
+    return PhotoScores.from_json(photos).report(classes) | {"calibration": reliability.report()}, classes
 
 
 def _summary(rows: dict[str, dict[str, float]]) -> dict[str, Any]:

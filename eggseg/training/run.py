@@ -19,7 +19,7 @@ from eggseg.errors import InputError
 from eggseg.evaluation import plots, scoring
 from eggseg.exported import saved_model
 from eggseg.files import parsing, write_bytes, write_json
-from eggseg.training import budget, building, fit, run_data, run_folder, sharding
+from eggseg.training import budget, building, calibration, fit, run_data, run_folder, sharding
 from eggseg.training.callbacks import AVERAGED, RunRecorder
 from eggseg.training.config import CONFIG, METRICS, Config, decisive
 from eggseg.training.fit import Setup
@@ -84,7 +84,7 @@ def _run(config: Config, workers: Workers, task: Task) -> dict[str, Any]:
     fit.fit(setup, recorder)
     metrics = {}
     if workers.index == 0:
-        _export(recorder, setup.config, classes, record["fingerprint"])
+        _export(recorder, setup, record["fingerprint"])
         metrics = _measure(recorder, classes, setup.data, record["sessions"], begun)
     return workers.told_by(0, metrics)
 
@@ -123,12 +123,19 @@ def _print_setup(setup: Setup, precision: str) -> None:
     print(f"computing in {precision} on {machines}{hardware.description(config.num_gpus)}")
 
 
-def _export(recorder: RunRecorder, config: Config, classes: ClassTable, fingerprint: str) -> None:
-    """Write the SavedModel of the averaged weights to the run folder and to --export_dir."""
+def _export(recorder: RunRecorder, setup: Setup, fingerprint: str) -> None:
+    """Write the SavedModel of the averaged weights, calibrated, to the run folder and to --export_dir."""
+    config, classes = setup.config, setup.classes
     network = building.network(config, classes)
     with parsing(recorder.folder / AVERAGED):
         network.load_weights(recorder.folder / AVERAGED)
-    settings = {"image_size": config.image_size, "eggseg": __version__, "fingerprint": fingerprint}
+    temperature = calibration.calibrate(network, setup.data.squares, setup.share.val)
+    settings = {
+        "image_size": config.image_size,
+        "eggseg": __version__,
+        "fingerprint": fingerprint,
+        "temperature": round(temperature, 4),
+    }
     folders = [_exported(recorder.folder)]
     if config.export_dir:
         folders.append(config.export_dir / "1")
@@ -143,7 +150,7 @@ def _measure(
     folder = recorder.folder
     val = [data.squares.pairs[i] for i in data.split.val]
     scores = scoring.score(saved_model.load(_exported(folder)), val, [sessions[pair.name] for pair in val])
-    metrics = scores.photos.report(classes.names) | {
+    metrics = scores.report() | {
         "exported_epoch": recorder.kept + 1,
         "epochs": len(recorder.rows),
         "seconds": round(recorder.seconds_before + budget.clock() - begun, 1),

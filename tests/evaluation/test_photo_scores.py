@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from eggseg.evaluation import metrics, tables
 from eggseg.evaluation.photo_scores import PhotoScores
+from eggseg.evaluation.reliability import NONE
 
 CLASSES = ("background", "egg", "pan")
 
@@ -70,7 +71,8 @@ def test_scores_come_back_from_json():
     ("sessions", "title", "row"), [("aaab", "by camera session", "a "), ("abcd", "by photo", "3.png")]
 )
 def test_the_table_has_sessions_or_photos(sessions, title, row, capsys):
-    tables.show(scores(np.ones((4, 3, 3), int), sessions).report(CLASSES), CLASSES)
+    report = scores(np.ones((4, 3, 3), int), sessions).report(CLASSES) | {"calibration": NONE.report()}
+    tables.show(report, CLASSES)
     shown = capsys.readouterr().out
     assert title in shown
     assert f" {row}" in shown
