@@ -177,6 +177,15 @@ def grille(canvas: Canvas, rng: Rng, y: float, heading: float) -> None:
         canvas.paint([[canvas.camera.project(*p) for p in slit]], tone)
 
 
+def rack(canvas: Canvas, rng: Rng, heading: float) -> None:
+    """The bars of an oven rack: bright parallel bars across the whole photo."""
+    gap, tone = uniform(rng, 1.8, 4), darker(STEEL, uniform(rng, 0.4, 1.1))
+    for k in range(-20, 21):
+        ends = [canvas.camera.project(*turn(a, gap * k, heading), 0.2) for a in (-80, 80)]
+        bar = max(0.7, 0.25 * canvas.camera.scale(0, 0))
+        canvas.paint(chain(ends, (bar, bar)), puffy(tone, bar * 0.6, 2))
+
+
 def marker(canvas: Canvas, rng: Rng, x: float, y: float) -> None:
     """A sheet with a square fiducial marker: random black and white cells inside a black border."""
     side, cells, heading = uniform(rng, 9, 14), int(rng.integers(5, 8)), uniform(rng, -20, 20)

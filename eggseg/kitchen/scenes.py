@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from eggseg.data.classes import VOID
-from eggseg.kitchen import places
+from eggseg.kitchen import cooking, places
 from eggseg.kitchen.canvas import Canvas, Rng, uniform
 from eggseg.kitchen.lens import Look, expose
 
-VERSION = 3
+VERSION = 4
 """Version of the drawing code. Increase the version with each change after which a seed gives different scenes."""
 
 LONGEST = 1024
@@ -80,12 +80,15 @@ SESSIONS = (
     Session(("hob_{:05d}.png",), ((640, 480), (960, 540)), places.stove, ANY, 5),
     Session(("wide_{:06d}.jpg",), ((2048, 750), (1024, 375), (1024, 375)), places.desk, BRIGHT, 11),
     Session(("finger ({}).jpg",), ((1632, 1224), (816, 612), (816, 612), (3264, 2448)), places.closeup, SHARP),
+    Session(("frying-{}.jpg",), ((800, 600), (600, 800), (1024, 683)), cooking.frying, ANY, run=2),
+    Session(("served-{}.jpg",), ((800, 600), (600, 800), (1024, 683)), cooking.served, ANY, run=2),
+    Session(("dozen-{}.jpg",), ((1024, 683), (800, 600)), cooking.rows, ANY, run=2),
 )
 
-CYCLE = (0, 1, 2, 4, 3, 8, 10, 7, 2, 1, 6, 4, 5, 8, 2, 0, 4, 10, 6, 9)
-"""Sessions, as indices in `SESSIONS`, of scenes 0 to 19; the next scenes repeat this cycle.
+CYCLE = (0, 1, 2, 4, 3, 8, 10, 7, 11, 12, 2, 1, 6, 4, 11, 5, 8, 13, 2, 12, 0, 4, 11, 10, 6, 9, 11)
+"""Sessions, as indices in `SESSIONS`, of the first scenes; the next scenes repeat this cycle.
 
-A session that occurs n times here has n of every 20 scenes.
+A session that occurs n times here has n of every `len(CYCLE)` scenes.
 """
 
 
