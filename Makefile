@@ -74,7 +74,7 @@ $(DEMO)/new.done: | .venv/installed
 
 $(DEMO)/run/metrics.json: $(DEMO)/scenes.done
 	$(BIN)/python -m eggseg.train --data_dir $(DEMO)/scenes --output_dir $(DEMO)/run --resume \
-		--image_size 192 --augment 0.3 --minutes 7
+		--image_size 192 --augment 0.3 --scene_share 0 --minutes 7
 
 $(DEMO)/predictions/summary.csv: $(DEMO)/run/metrics.json $(DEMO)/new.done
 	$(BIN)/python -m eggseg.predict $(DEMO)/new/images --model $(DEMO)/run --output_dir $(DEMO)/predictions \

@@ -51,7 +51,8 @@ SEEDS = 3
 CLUSTERS, DEEP = ("--clusters", "64"), ("--features", "efficientnet_lite0", "--smooth")
 FOLDS = 5
 QUICK = ("--profile", "quick", "--image_size", "224", "--folds", str(FOLDS))
-EPOCHS = ("--epochs", "20")
+UNCHANGED = ("--epochs", "20", "--init", "none")
+"""What the first runs had by default: they can still be compared."""
 ALONE, FALLING = "masks alone", "gan, its judge's rate falling to 0"
 HERE = Path(__file__).parent
 RECORD = HERE / "labels.json"
@@ -88,7 +89,7 @@ def trained(way: str, labels: int | None, seed: int = 0, fold: int = 0) -> Run:
     """Masks alone, or a method of eggseg.labelfree.gan."""
     command = ("eggseg.train",) if way == ALONE else ("eggseg.labelfree.gan", "--method", way)
     few = () if labels is None else ("--labelled_photos", str(labels), "--seed", str(seed))
-    return Run(way, labels, seed, (*command, *QUICK, "--fold", str(fold), *few, *EPOCHS), fold)
+    return Run(way, labels, seed, (*command, *QUICK, "--fold", str(fold), *few, *UNCHANGED), fold)
 
 
 def clustered(way: str, command: tuple[str, ...]) -> list[Run]:
@@ -108,7 +109,7 @@ def planned() -> list[Run]:
     for labels, seed in [*((37, seed) for seed in range(SEEDS)), (9, 0), (None, 0)]:
         runs += [trained(way, labels, seed) for way in (ALONE, "fixmatch", "gan")]
         # At that commit, 20 epochs were those of the profile, and the number of masks had another name.
-        before = tuple(part.replace("--labelled_photos", "--labels") for part in runs[-1].command[: -len(EPOCHS)])
+        before = tuple(part.replace("--labelled_photos", "--labels") for part in runs[-1].command[: -len(UNCHANGED)])
         runs.append(dataclasses.replace(runs[-1], way=FALLING, command=before, commit="ec280c8"))
     made = ("--pseudo", "OUT/fixmatch_37_0/fold0/pseudo", "--pseudo_confidence", "0.9")
     runs.append(Run("fixmatch, then its masks", 37, 0, (*trained(ALONE, 37).command, *made)))

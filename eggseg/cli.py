@@ -68,9 +68,10 @@ def parse(
 
     Flags may be written with `_` or `-`; a boolean flag stands alone or takes `True` or `False`. With `with_config`,
     `--config FILE` reads settings from JSON; `settings.renamed` maps former names of settings, which the file may
-    contain, to present names. With `preset`, `--profile NAME` applies the settings that `preset(NAME, given)` returns;
-    `given` has the names of the settings from flags and file. Flags override the file, and the file overrides the
-    profile. `InputError` if the file cannot be used; `SystemExit` for invalid flags.
+    contain, to present names, and `settings.null` has the values that null stands for. With `preset`, `--profile NAME`
+    applies the settings that `preset(NAME, given)` returns; `given` has the names of the settings from flags and file.
+    Flags override the file, and the file overrides the profile. `InputError` if the file cannot be used; `SystemExit`
+    for invalid flags.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     description = settings.__doc__ or ""
@@ -259,8 +260,9 @@ def _take_config(args: list[str], settings: type) -> list[str]:
     values = values.get("settings", values) if isinstance(values, dict) else None
     if not isinstance(values, dict):
         raise InputError(f"--config {path} holds no JSON object: expected {{setting: value, ...}}")
-    renamed, kinds = getattr(settings, "renamed", {}), typing.get_type_hints(settings)
-    values = {renamed.get(name, name): value for name, value in values.items()}
+    renamed, null = getattr(settings, "renamed", {}), getattr(settings, "null", {})
+    values = {renamed.get(name, name): null.get(name) if value is None else value for name, value in values.items()}
+    kinds = typing.get_type_hints(settings)
     for name, value in values.items():
         if value is None and name in kinds and types.NoneType not in typing.get_args(kinds[name]):
             raise InputError(f"--config {path}: {name} is null, expected a value")

@@ -109,7 +109,8 @@ def _wanted(settings: Settings) -> set[str] | None:
     record = _run_record(settings)
     with parsing(settings.model / "config.json"):
         parts = record["split"]
-        names = parts.get("labelled", parts["train"]) if settings.split == "train" else parts["val"]
+        trained = parts.get("labelled", parts["train"])
+        names = trained if settings.split == "train" else set(parts["val"]) - set(parts["train"])
         wanted = {name for name in names if not name.startswith(PREFIX)}
     if not wanted:
         reason = (

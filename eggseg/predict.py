@@ -54,6 +54,8 @@ def run(settings: Settings) -> int:
         "min_area": settings.min_area,
         "unsure": settings.unsure,
     }
+    if journal.record:  # of an earlier version, which knew no --unsure
+        journal.record.setdefault("unsure", 0.0)
     journal.expect(record)
     if settings.overwrite:
         (settings.output_dir / outputs.SUMMARY).unlink(missing_ok=True)

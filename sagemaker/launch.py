@@ -93,6 +93,8 @@ def run(settings: Settings, config: Config) -> int:
         raise InputError(
             "--spot keeps the checkpoints of one job, but --tune starts several jobs: leave one of them out"
         )
+    if settings.tune and not config.val_fraction:
+        raise InputError("--tune compares val_miou, and --val_fraction 0 leaves no photos to measure it on")
     if bool(settings.subnets) != bool(settings.security_group_ids):
         raise InputError("--subnets and --security_group_ids belong together: expected both or neither")
     if config.batch_size % max(1, settings.instance_count):
@@ -125,7 +127,7 @@ def hyperparameters(config: Config, machines: int = 1) -> dict[str, Any]:
     defaults = Config().to_json() | PROFILES[config.profile]
     changed = {name: value for name, value in config.to_json().items() if value != defaults[name]}
     for name in HERE_ONLY:
-        if name in changed:
+        if name in changed and not (name == "init" and changed[name] in ("scenes", "none")):
             raise InputError(f"--{name} {changed[name]} means nothing in a job: leave it out")
     if config.encoder_weights not in ("imagenet", "none"):
         raise InputError(f"--encoder_weights {config.encoder_weights} is a local file: expected imagenet or none")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (0, "30462d41d6c2a0ff", "6a057db785728011"),
         (2, "547da21c2de98639", "cb15729989be8073"),
         (7, "0ca81a89783ca150", "a932a412276883a5"),
-        (8, "f24bf645a65fa050", "af3e20ea378b0fe8"),
+        (8, "d98851514deb8f65", "35a13f18a30f8b6c"),
         (9, "2819f1b808830f7e", "363642ab5e4611f4"),
         (17, "0fd47763d4da478f", "d25a22d759f644f7"),
     ],
@@ -209,3 +211,18 @@ def test_scenes_of_an_earlier_version_can_be_overwritten(tmp_path: Path, capsys:
     assert "of_old" not in capsys.readouterr().err
     assert synthetic.main([*command, "--overwrite"]) == 0
     assert "of_old.png" not in {path.name for path in (tmp_path / "out" / "images").iterdir()}
+
+
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    """Spawned processes usually run the main script again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from eggseg.kitchen import scene_folder\n"
+        "print('begun')\n"
+        f"scene_folder.FEW = 1\nscene_folder.write(scene_folder.Settings(Path({str(tmp_path / 'out')!r}), 3))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("begun") == 1
+    assert "3 scenes drawn" in done.stdout

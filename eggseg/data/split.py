@@ -42,6 +42,11 @@ class Split:
     train: tuple[int, ...]
     val: tuple[int, ...]
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether the photos for validation are not trained on."""
+        return not set(self.train) & set(self.val)
+
 
 def sessions(photos: Sequence[Photo]) -> list[str]:
     """Name the camera session of each photo.
@@ -108,8 +113,13 @@ def split(photos: Sequence[Photo], method: Method, fraction: float, seed: int) -
     """Hold out about `fraction` of the photos for validation, with every class on both sides.
 
     The held-out photos are one of max(2, round(1 / `fraction`)) folds. `InputError` if every fold, or its rest, lacks a
-    class: there are too few photos, blocks or sessions.
+    class: there are too few photos, blocks or sessions. If `fraction` is 0, all photos are for training, and every
+    fifth of them for validation too.
     """
+    if not photos:
+        raise InputError("no photo with a hand-made mask is left to validate on: expected some in --data_dir")
+    if not fraction:
+        return Split(tuple(range(len(photos))), tuple(range(0, len(photos), 5)))
     count = max(2, round(1 / fraction))
     fold_of = folds(photos, method, count, seed)
     for held_out in range(count):
@@ -127,7 +137,8 @@ def one_fold(photos: Sequence[Photo], method: Method, count: int, held_out: int,
     parts = _hold_out(folds(photos, method, count, seed), held_out)
     learned, measured = (_classes(photos, side) for side in (parts.train, parts.val))
     if not measured or measured - learned:
-        found = "the rest lacks a class that it has" if parts.val else "it is empty"
+        lacking = "no pixel of its masks is of a class" if parts.val else "it is empty"
+        found = "the rest lacks a class that it has" if measured else lacking
         raise InputError(
             f"{len(photos)} photos were split into {count} folds by {method}, and fold {held_out} cannot be held out: "
             f"{found}; expected more labelled photos, or fewer --folds"

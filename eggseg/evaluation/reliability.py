@@ -11,6 +11,9 @@ import numpy as np
 BINS = 100
 """Number of bins of equal width, by the probability of the predicted class."""
 
+BAND = 1 << 18
+"""Number of pixels that are counted at a time: each takes tens of bytes of temporary memory."""
+
 LIMITS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 """Probabilities for which a report says what is left, and how much of it is wrong, if all pixels below are left out."""
 
@@ -33,12 +36,16 @@ class Reliability:
 
         Pixels that are VOID in `truth` do not count; a photo without other pixels counts as no photo.
         """
-        known = truth < classes
-        sure = highest[known]
-        bins = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
-        pixels = max(1, len(sure))
-        sums = [np.bincount(bins, weights, BINS) / pixels for weights in (None, truth[known] == ids[known], sure)]
-        return cls(int(len(sure) > 0), *sums)
+        sums = np.zeros((3, BINS))
+        rows = max(1, BAND // truth.shape[1])
+        for top in range(0, len(truth), rows):
+            band = np.s_[top : top + rows]
+            known = truth[band] < classes
+            sure, right = highest[band][known], (truth[band] == ids[band])[known]
+            bins = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
+            sums += [np.bincount(bins, weights, BINS) for weights in (None, right, sure)]
+        pixels = sums[0].sum()
+        return cls(int(pixels > 0), *(sums / max(1, pixels)))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Reliability:

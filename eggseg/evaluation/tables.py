@@ -17,7 +17,7 @@ from eggseg.evaluation import metrics
 def show(report: Mapping[str, Any], classes: Sequence[str]) -> None:
     """Print the metrics of `Scores.report`: of each class, of each camera session, and of what the model is sure of.
 
-    If hardly two photos are of one session, there is a row for each photo instead.
+    With fewer than two photos a session on average, there is a row for each photo instead.
     """
     table = Table(title=f"{report['photos']} photos, at original size")
     table.add_column("")
@@ -78,7 +78,7 @@ def _for_each(objects: Sequence[str], *titles: str) -> list[str]:
 
 
 def _add_columns(table: Table, first: str, *titles: str) -> None:
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for title in titles:
         table.add_column(title, justify="right")
 

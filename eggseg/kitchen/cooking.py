@@ -24,8 +24,8 @@ def frying(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
     elif roll < 0.62:  # in an oven
         table(canvas, place, (90, 90), ("plain", (40, 38, 36)))
         clutter.rack(canvas, place, uniform(place, -20, 20))
-    strew(canvas, place, int(place.integers(0, 4)), (40, 30), [(x, y, 17)])
     looks, radius = child(place), uniform(place, 10, 17)
+    strew(canvas, place, int(place.integers(0, 4)), (40, 30), [(x, y, 17)])
     heading = uniform(looks, -150, -30) if chance(looks, 0.6) else uniform(looks, 0, 360)
     contents = _contents(canvas, now, x, y, z, radius)
     canvas.put(looks, props.pan, x, y, heading, z, radius, contents, chance(looks, 0.4), pick(looks, (0.35, 0.6, 1, 1)))

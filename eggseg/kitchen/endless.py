@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import collections
-import multiprocessing
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 
 import numpy as np
 import tensorflow as tf
@@ -14,9 +14,10 @@ import tensorflow as tf
 from eggseg.data import augment
 from eggseg.devices.pipelines import ENDLESS, untuned
 from eggseg.kitchen import scenes
+from eggseg.kitchen.processes import Pool
 
-AHEAD = 32
-"""Number of scenes that are drawn in advance."""
+AHEAD = 4 * (os.cpu_count() or 1)
+"""Number of scenes that are drawn in advance. Few, since the time budget measures training at the pace of drawing."""
 
 
 def train_batches(
@@ -52,9 +53,7 @@ def train_batches(
 
 def _drawn(seed: int, numbers: Iterable[int], size: int) -> Iterator[np.ndarray]:
     """Yield the scenes of `numbers` in order, as `scenes.square` returns them; processes on all processors draw."""
-    # Spawn, not fork: a forked process could wait forever for a lock that one of TensorFlow's threads held.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(mp_context=context) as pool:
+    with Pool() as pool:
         ahead: collections.deque[Future[np.ndarray]] = collections.deque()
         try:
             for index in numbers:

@@ -393,9 +393,10 @@ PANS = (
     (120, 70, 40),
     (60, 110, 90),
     (234, 232, 226),
-    (224, 214, 196),
 )
 """Colours of pans; the first four are dark."""
+CERAMIC = ((234, 232, 226), (224, 214, 196), (206, 190, 160), (190, 196, 190))
+"""Colours of light coatings inside of pans."""
 
 
 def pan(
@@ -415,7 +416,10 @@ def pan(
     `heading` is the direction of the handle and `reach` a factor on its length. `contents` is as in `vessel`.
     """
     outside = near(rng, pick(rng, PANS[:4] if dark or chance(rng, 0.45) else PANS), 8)
-    inside = near(rng, pick(rng, PANS[:4]), 8) if chance(rng, 0.75) else outside
+    if chance(rng, 0.12):
+        inside = near(rng, pick(rng, CERAMIC), 10)
+    else:
+        inside = near(rng, pick(rng, PANS[:4]), 8) if chance(rng, 0.75) else outside
     radius = radius or uniform(rng, 9, 15)
     depth = uniform(rng, 2.2, 5.0)
     foot = radius * uniform(rng, 0.72, 0.88)

@@ -11,9 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +24,7 @@ from eggseg import files
 from eggseg.data.classes import EGGS_AND_PANS
 from eggseg.errors import InputError
 from eggseg.kitchen import scenes
+from eggseg.kitchen.processes import Pool
 
 RECORD = "scenes.json"
 FEW = 50
@@ -44,7 +43,7 @@ class Settings:
     """Seed of all randomness, 0 or more; the same seed and --run_length give the same scenes."""
     run_length: int | None = None
     """Number of consecutive photos of one camera that share table, camera position and light, as in a video. With 1,
-    each scene has its own. The default is 5, but 2 for the photos image_*."""
+    each scene has its own. The default is 5, but 2 for image_*, frying-*, served-* and dozen-*."""
     overwrite: bool = False
     """Delete the scenes of an earlier run in the folder and draw new ones. Where another version of eggseg drew them,
     all files in images/ and masks/ are deleted."""
@@ -84,8 +83,7 @@ def _each(work: Callable[[int], None], todo: Sequence[int]) -> Iterator[None]:
     if len(todo) < FEW:
         yield from map(work, todo)
         return
-    # Spawn, not fork: a forked process could wait forever for a lock that the progress bar's thread held.
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+    with Pool() as pool:
         yield from pool.map(work, todo, chunksize=8)
 
 

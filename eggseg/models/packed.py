@@ -20,6 +20,9 @@ from eggseg.errors import InputError
 if TYPE_CHECKING:
     import keras
 
+SCENES = Path(__file__).parent.parent / "pretrained" / "scenes.npz"
+"""The weights of the model that comes with eggseg."""
+
 MALFORMED = (
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
     *(ValueError, EOFError, OSError, NotImplementedError, RuntimeError),  # RuntimeError: an encrypted file

@@ -1,7 +1,7 @@
 """The model that comes with eggseg, trained on made-up scenes alone.
 
 `scenes.npz` holds the weights of the model, `scenes.json` its settings and measured scores. `efficientnet_lite0.npz`
-holds the ImageNet weights of the encoder `efficientnet_lite0`, which this model does not use.
+holds the ImageNet weights of the encoder `efficientnet_lite0`, from which this model's training began.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from eggseg import __version__, files
 from eggseg.models import packed
 
-WEIGHTS, RECORD = (Path(__file__).parent / f"scenes.{kind}" for kind in ("npz", "json"))
+WEIGHTS, RECORD = packed.SCENES, packed.SCENES.with_suffix(".json")
 
 
 def model() -> Path:

@@ -1,6 +1,6 @@
 """`python -m eggseg.pretrained RUN --data_dir DATA`: replace the model that comes with eggseg by the model of a run.
 
-RUN is a run folder of `eggseg train --scenes --encoder plain`. The scores on the photos of DATA are those of the packed
+RUN is a run folder of `eggseg train --scenes`. The scores on the photos of DATA are those of the packed
 weights, which are rounded to float16.
 """
 
@@ -18,7 +18,7 @@ import tyro
 from eggseg import cli, files, pretrained
 from eggseg.errors import InputError
 from eggseg.models import packed
-from eggseg.training.config import CONFIG, NETWORK, Config
+from eggseg.training.config import CONFIG, NETWORK, SCENES_NETWORK, Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Settings:
     """Pack the weights of a network trained on made-up scenes alone, and measure them on real photos."""
 
     run: tyro.conf.Positional[Path]
-    """Run folder of `eggseg train --scenes --encoder plain`."""
+    """Run folder of `eggseg train --scenes`."""
     data_dir: Path
     """Folder with images/ and masks/ of real photos."""
 
@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def pack(settings: Settings) -> int:
     """Measure the packed weights, then write weights, settings and scores into this package.
 
-    `InputError` if the run, or a run that it started from, was not trained on made-up scenes alone, or if the run has
-    an encoder other than `plain`.
+    `InputError` if the run, or a run that it started from, was not trained on made-up scenes alone, or the run does not
+    have the default network.
     """
     from eggseg.data import pairs
     from eggseg.data.classes import EGGS_AND_PANS
@@ -50,21 +50,22 @@ def pack(settings: Settings) -> int:
     from eggseg.training.callbacks import AVERAGED
 
     config = Config.from_args(["--config", str(settings.run / CONFIG)])
-    if not config.scenes or config.encoder != "plain":
-        raise InputError(f"{settings.run} is not a run of eggseg train --scenes --encoder plain")
+    network = (config.encoder, config.encoder_weights, config.base_filters)
+    if not config.scenes or network != SCENES_NETWORK:
+        raise InputError(f"{settings.run} is not a run of eggseg train --scenes with the default network")
     start = config
-    while start.init:
+    while isinstance(start.init, Path):
         start = Config.from_args(["--config", str(start.init / CONFIG)])
         if not start.scenes:
             raise InputError(
                 f"{settings.run} started from {start.output_dir}, which is not a run of eggseg train --scenes"
             )
     real_pairs = pairs.find(settings.data_dir)
-    network = building.network(config, EGGS_AND_PANS)
+    model = building.network(config, EGGS_AND_PANS)
     with files.parsing(settings.run / AVERAGED):
-        network.load_weights(settings.run / AVERAGED)
+        model.load_weights(settings.run / AVERAGED)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **packed.pack(network))
+    np.savez_compressed(buffer, allow_pickle=False, **packed.pack(model))
     chosen = {name: getattr(config, name) for name in NETWORK}
     record = {"settings": chosen, "scenes": scenes.VERSION}
     with tempfile.TemporaryDirectory() as temporary:

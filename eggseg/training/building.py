@@ -13,7 +13,7 @@ from eggseg.data.classes import ClassTable
 from eggseg.devices import hardware
 from eggseg.devices.distribution import DistributedModel
 from eggseg.errors import InputError
-from eggseg.models import encoders
+from eggseg.models import encoders, packed
 from eggseg.models.unet import dtype_policy, unet
 from eggseg.training.callbacks import AVERAGED, uncompiled
 from eggseg.training.config import Config
@@ -33,15 +33,22 @@ def check(config: Config, classes: ClassTable) -> None:
     """`InputError` if the network cannot be built, or its initial weights are missing or do not fit."""
     if config.encoder != "plain":
         encoders.check(config.encoder, config.image_size, config.encoder_weights)
-    if config.init:
-        load(network(config, classes), config.init)
+    if config.init not in ("auto", "none"):
+        start(network(config, classes), config)
 
 
-def load(model: keras.Model, init: Path) -> None:
-    """Load weights from `init`, a run folder or a weights file; `InputError` if they are missing or do not fit.
+def start(model: keras.Model, config: Config) -> None:
+    """Load the first weights that --init names, if any; `InputError` if they are missing or do not fit.
 
     A run folder gives its averaged weights.
     """
+    if config.starts_from_scenes:
+        packed.fill(uncompiled(model), packed.SCENES)
+    elif isinstance(config.init, Path):
+        _load(model, config.init)
+
+
+def _load(model: keras.Model, init: Path) -> None:
     path = init / AVERAGED if init.is_dir() else init
     if not path.is_file():
         raise InputError(f"--init {init} holds no weights: expected a run folder or a .weights.h5 file")

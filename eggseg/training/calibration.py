@@ -20,10 +20,11 @@ RANGE = (0.05, 20.0)
 """Smallest and largest factor of the logits, the inverse of the temperature."""
 
 
-def calibrate(network: keras.Model, squares: Squares, indices: Sequence[int]) -> float:
+def calibrate(network: keras.Model, squares: Squares, indices: Sequence[int], tta: bool = False) -> float:
     """Scale the network's last layer by the best factor on the photos at `indices`; return the temperature.
 
-    The temperature is 1 if the photos have no known pixel.
+    With `tta`, the logits are averaged over each photo and its mirror image, as in the exported model. The temperature
+    is 1 if the photos have no known pixel.
     """
     rng = np.random.default_rng(0)
     logits, truth = [np.zeros((0, network.output_shape[-1]))], [np.zeros(0, np.uint8)]
@@ -31,7 +32,9 @@ def calibrate(network: keras.Model, squares: Squares, indices: Sequence[int]) ->
         pixels = squares.at(index)
         known = np.flatnonzero(pixels[..., 3] < network.output_shape[-1])
         chosen = rng.permutation(known)[:PIXELS]
-        scores = network(pixels[None, ..., :3].astype(np.float32), training=False)
+        views = pixels[None, ..., :3].astype(np.float32)
+        scores = network(np.concatenate([views, views[:, :, ::-1]]) if tta else views, training=False).numpy()
+        scores = (scores[0] + scores[1, :, ::-1]) / 2 if tta else scores[0]
         logits.append(np.reshape(scores, (-1, scores.shape[-1]))[chosen])
         truth.append(pixels[..., 3].ravel()[chosen])
     factor = best_factor(np.concatenate(logits), np.concatenate(truth))

@@ -23,6 +23,9 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 """Presets of settings; `default` changes nothing in `Config`."""
 
+SCENES_NETWORK = ("efficientnet_lite0", "imagenet", 32)
+"""`encoder`, `encoder_weights` and `base_filters` of the model that comes with eggseg."""
+
 MOST_MINUTES = 10_000
 """Largest --minutes, a week."""
 
@@ -49,8 +52,10 @@ class Data(cli.Group):
     must have one photo and one mask."""
     scenes: int = 0
     """Train on made-up scenes instead of DATA_DIR: the number of scenes per epoch, all new in each epoch."""
-    scene_share: float = 0.0
-    """Share of each batch that is made-up scenes instead of photos of DATA_DIR, all new in each epoch: 0 to 0.9."""
+    scene_share: Literal["auto"] | float = "auto"
+    """Share of each batch that is made-up scenes instead of photos of DATA_DIR, all new in each epoch: 0 to 0.9. They
+    show kitchens, pans and eggs that the photos lack. auto is 0.5 for runs that start from scenes, without --classes
+    and --scenes, else 0."""
     labelled_photos: int = 0
     """Use the masks of only this many training photos, spread over all of them; 0 uses all. An epoch keeps its number
     of steps."""
@@ -63,7 +68,8 @@ class Data(cli.Group):
     """What to hold out for validation: blocks of neighbouring frames, whole camera sessions (session), or single photos
     (random)."""
     val_fraction: float = 0.2
-    """Share of the photos to hold out, above 0, at most 0.5."""
+    """Share of the photos to hold out, 0 to 0.5. 0 trains on all photos, for the final model: no photo is left to
+    measure it, or to calibrate its probabilities, so measure the same settings with --folds first."""
     folds: int = 0
     """Cross-validate: split the photos into this many folds and hold out each in turn, in OUTPUT_DIR/fold0 and so
     on."""
@@ -94,8 +100,10 @@ class Network(cli.Group):
     """Stride of the plain encoder's first convolution: 1 as in the U-Net paper, 2 is much faster."""
     dropout: float = 0.0
     """Dropout rate of the coarsest features, 0 to below 1."""
-    init: Path | None = None
-    """Start from the weights of an earlier run: its folder, or a .weights.h5 file."""
+    init: Literal["auto", "scenes", "none"] | Path = "auto"
+    """First weights of the whole network: those of an earlier run, by its folder or a .weights.h5 file; scenes is the
+    model that comes with eggseg, which was trained on made-up scenes; none leaves only the encoder's. auto is scenes
+    for the default network without --classes and --scenes, else none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +118,7 @@ class Training(cli.Group):
     epochs: int = 0
     """Passes over the training photos, however long they take; 0 is as many as fit into --minutes."""
     batch_size: int = 8
-    """Photos per step, over all GPUs of all machines together."""
+    """Photos and made-up scenes per step, over all GPUs of all machines together."""
     learning_rate: float = 2e-3
     """Peak learning rate of AdamW, per step."""
     encoder_rate: float = 0.1
@@ -180,6 +188,9 @@ class Config(Machine, Output, Training, Network, Data):
     renamed: ClassVar[Mapping[str, str]] = {"labels": "labelled_photos"}
     """Old names of settings in config files, and their new names."""
 
+    null: ClassVar[Mapping[str, str]] = {"init": "none"}
+    """What null stands for in config files of earlier versions."""
+
     def __post_init__(self) -> None:
         for name, holds, expected in (
             ("image_size", self.image_size >= 16, "at least 16 pixels"),
@@ -187,17 +198,25 @@ class Config(Machine, Output, Training, Network, Data):
             ("depth", 1 <= self.depth <= 8, "1 to 8"),
             ("stem_stride", 1 <= self.stem_stride <= 4, "1 to 4"),
             ("dropout", 0 <= self.dropout < 1, "0 to below 1"),
-            ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0, at most 0.5"),
+            ("val_fraction", 0 <= self.val_fraction <= 0.5, "0 to 0.5"),
+            ("val_fraction", self.val_fraction or not self.folds, "above 0 with --folds"),
+            ("labelled_photos", self.val_fraction or not self.labelled_photos, "0 with --val_fraction 0"),
+            ("keep", self.val_fraction or self.keep == "last", "last with --val_fraction 0"),
+            ("patience", self.val_fraction or not self.patience, "0 with --val_fraction 0"),
             ("max_pixels", 1 <= self.max_pixels <= MOST_PIXELS, f"1 to {MOST_PIXELS}"),
             ("scenes", self.scenes >= 0, "at least 0"),
             ("scenes", not (self.scenes and self.tfds), "0 with --tfds"),
             ("scenes", not (self.scenes and self.classes), "0 with --classes: made-up scenes have eggs and pans"),
             ("scenes", not (self.scenes and self.folds), "0 with --folds"),
-            ("scene_share", 0 <= self.scene_share <= 0.9, "0 to 0.9"),
-            ("scene_share", not (self.scene_share and self.scenes), "0 with --scenes, which trains on nothing else"),
+            ("scene_share", 0 <= self.share_of_scenes <= 0.9, "auto, or 0 to 0.9"),
             (
                 "scene_share",
-                not (self.scene_share and self.classes),
+                not (self.share_of_scenes and self.scenes),
+                "0 with --scenes, which trains on nothing else",
+            ),
+            (
+                "scene_share",
+                not (self.share_of_scenes and self.classes),
                 "0 with --classes: made-up scenes have eggs and pans",
             ),
             ("labelled_photos", self.labelled_photos >= 0, "at least 0"),
@@ -229,6 +248,16 @@ class Config(Machine, Output, Training, Network, Data):
                 raise InputError(f"--{name} is {getattr(self, name)}, expected {expected}")
 
     @property
+    def starts_from_scenes(self) -> bool:
+        """Whether the first weights are those of the model that comes with eggseg."""
+        return _starts_from_scenes(vars(self))
+
+    @property
+    def share_of_scenes(self) -> float:
+        """`scene_share` as a number."""
+        return _share_of_scenes(vars(self))
+
+    @property
     def run_dir(self) -> Path:
         """Run folder: `output_dir`, or `fold0` or `session` in it for a single run of a cross-validation."""
         if self.fold == "all":
@@ -247,6 +276,21 @@ class Config(Machine, Output, Training, Network, Data):
         }
 
 
+def _starts_from_scenes(settings: Mapping[str, Any]) -> bool:
+    """`Config.starts_from_scenes` of settings by name."""
+    if settings["init"] != "auto":
+        return settings["init"] == "scenes"
+    network = tuple(settings[name] for name in ("encoder", "encoder_weights", "base_filters"))
+    return network == SCENES_NETWORK and not (settings["classes"] or settings["scenes"])
+
+
+def _share_of_scenes(settings: Mapping[str, Any]) -> float:
+    """`Config.share_of_scenes` of settings by name."""
+    if settings["scene_share"] != "auto":
+        return settings["scene_share"]
+    return 0.5 if _starts_from_scenes(settings) and not (settings["classes"] or settings["scenes"]) else 0.0
+
+
 def preset(profile: str, given: Collection[str]) -> dict[str, Any]:
     """The settings of a profile, empty for an unknown one; `minutes`, where `given`, take the place of its epochs."""
     settings = PROFILES.get(profile, {})
@@ -262,13 +306,14 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that a resumed run must share with the run that it continues, as JSON values.
 
     Settings of file locations and of the machine may differ; the resulting precision is compared separately. Settings
-    that an earlier version did not have get their default, and `Config.renamed` translates old names.
+    that an earlier version did not have get the value that it acted by, and `Config.renamed` translates old names.
     """
     places = {"data_dir", "unlabeled_dir", "output_dir", "export_dir", "model_dir", "init", "pseudo"}
     machine = {"cache", "distribution", "num_gpus", "precision"}
     free = places | machine | {"overwrite", "resume", "profile", "fold", "audit", "tta"}
     translated = {Config.renamed.get(name, name): value for name, value in settings.items()}
-    known = Config().to_json() | translated
+    known = Config().to_json() | {"init": "none", "scene_share": 0.0} | translated
+    known |= {"scene_share": _share_of_scenes(known), "starts_from_scenes": _starts_from_scenes(known)}
     if known["epochs"]:
         free.add("minutes")
     return {name: value for name, value in known.items() if name not in free}

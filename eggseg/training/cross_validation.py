@@ -1,7 +1,7 @@
 """Cross-validation: one run per fold, each in its own folder, then the metrics of all held-out photos together.
 
 The last epoch of each run is measured, so the held-out photos do not choose the epoch. But with --patience, they choose
-when the run stops.
+when the run stops, and the temperature that calibrates the probabilities is computed on them.
 """
 
 from __future__ import annotations
@@ -92,8 +92,12 @@ def _no_session(config: Config) -> str:
 
 def _is_done(config: Config) -> bool:
     """Whether the run folder holds the metrics of a run with these settings and the current data."""
-    if not (config.run_dir / METRICS).exists():
+    path = config.run_dir / METRICS
+    if not path.exists():
         return False
+    metrics = read_json(path)
+    if "miou" in metrics and not {"by_photo", "calibration"} <= set(metrics):
+        return False  # the metrics of an earlier version
     record = read_json(config.run_dir / CONFIG)
     with parsing(config.run_dir / CONFIG):
         recorded = decisive(asked(record))

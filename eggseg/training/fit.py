@@ -57,8 +57,7 @@ def new_recorder(setup: Setup) -> RunRecorder:
     hardware.rewrite_to_bfloat16(False)
     with workers.strategy.scope():
         model = task.model(config, setup.classes, setup.share.steps)
-        if config.init:
-            building.load(model, config.init)
+        building.start(model, config)
         workers.agree({"first weights": hashlib.sha256(b"".join(w.numpy().tobytes() for w in model.weights)).digest()})
         averaged = AveragedWeights(model, config.ema_decay)
         recorder = RunRecorder(config.run_dir, averaged, config.keep, config.patience, task.variables)

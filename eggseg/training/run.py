@@ -65,7 +65,7 @@ def _run(config: Config, workers: Workers, task: Task) -> dict[str, Any]:
     given, config = config, dataclasses.replace(config, **workers.told_by(0, run_folder.planned(folder, config)))
 
     data = run_data.read(config, classes, folder, workers)
-    share = sharding.deal(workers, data.squares, data.split, config.batch_size, config.scenes, config.scene_share)
+    share = sharding.deal(workers, data.squares, data.split, config.batch_size, config.scenes, config.share_of_scenes)
     setup = Setup(config, classes, data, run_data.labelled(config, data), share, workers, task)
     record = _checked_record(setup, folder)
     _print_setup(setup, record["precision"])
@@ -117,8 +117,12 @@ def _print_setup(setup: Setup, precision: str) -> None:
     config, workers = setup.config, setup.workers
     photos = f"{config.scenes} made-up scenes an epoch" if config.scenes else f"{len(setup.labelled)} photos"
     if setup.share.scenes:
-        photos += f" and, in each batch of {setup.share.batch_size}, {setup.share.scenes} made-up scenes"
-    print(f"training on {photos}, validating on {len(setup.data.split.val)}")
+        each = (n * workers.replicas for n in (setup.share.batch_size, setup.share.scenes))
+        photos += " and, in each batch of {}, {} made-up scenes".format(*each)
+    elif config.share_of_scenes:
+        print("no made-up scenes: each device gets one photo a step; a larger --batch_size makes room for scenes")
+    some = "" if setup.data.split.holds_out else " of the same, so that no metric is of unseen photos"
+    print(f"training on {photos}, validating on {len(setup.data.split.val)}{some}")
     machines = f"{workers.count} machines, here " if workers.count > 1 else ""
     print(f"computing in {precision} on {machines}{hardware.description(config.num_gpus)}")
 
@@ -129,7 +133,9 @@ def _export(recorder: RunRecorder, setup: Setup, fingerprint: str) -> None:
     network = building.network(config, classes)
     with parsing(recorder.folder / AVERAGED):
         network.load_weights(recorder.folder / AVERAGED)
-    temperature = calibration.calibrate(network, setup.data.squares, setup.share.val)
+    # Photos that were trained on would make the probabilities too high.
+    held_out = setup.share.val if setup.data.split.holds_out else ()
+    temperature = calibration.calibrate(network, setup.data.squares, held_out, config.tta)
     settings = {
         "image_size": config.image_size,
         "eggseg": __version__,
@@ -151,6 +157,7 @@ def _measure(
     val = [data.squares.pairs[i] for i in data.split.val]
     scores = scoring.score(saved_model.load(_exported(folder)), val, [sessions[pair.name] for pair in val])
     metrics = scores.report() | {
+        "held_out": data.split.holds_out,
         "exported_epoch": recorder.kept + 1,
         "epochs": len(recorder.rows),
         "seconds": round(recorder.seconds_before + budget.clock() - begun, 1),
@@ -160,7 +167,8 @@ def _measure(
     rows = [scoring.row(scores, i) for i in picks]
     write_bytes(folder / "samples.png", plots.png(plots.comparison(rows, classes, columns=2)))
     write_bytes(folder / "curves.png", plots.png(plots.curves(recorder.rows)))
-    print(f"miou={metrics['miou']:.4f}", flush=True)
+    seen = "" if data.split.holds_out else " (of photos that it was trained on)"
+    print(f"miou={metrics['miou']:.4f}{seen}", flush=True)
     print(f"the model is in {_exported(folder)}, sample pictures in {folder / 'samples.png'}")
     return metrics
 

@@ -62,7 +62,7 @@ class Share:
     batch_size: int
     """Photos and made-up scenes per step on each replica."""
     scenes: int
-    """Made-up scenes among them, if there are photos too."""
+    """How many of these are made-up scenes; 0 with --scenes."""
     replicas: int
     """Number of replicas on this worker."""
     steps: int
@@ -82,9 +82,10 @@ def deal(
     """This worker's share of an epoch: the photos that it holds, or its part of `scenes` made-up scenes.
 
     `batch_size` is the number of photos per step on all replicas together; it is reduced if the smallest shard does not
-    fill a batch. About `scene_share` of each batch is made-up scenes, so that an epoch, which sees all photos, has more
-    steps. An epoch has as many steps as the smallest shard has full batches. `InputError` if `batch_size` is no
-    multiple of the number of replicas, or a replica would get no photo.
+    fill a batch. About `scene_share` of each batch is made-up scenes, at least one scene and one photo if the batch has
+    room for both: an epoch, which sees nearly all photos, then has more steps. An epoch has as many steps as the
+    smallest shard has full batches. `InputError` if `batch_size` is no multiple of the number of replicas, or a replica
+    would get no photo.
     """
     replicas = workers.replicas // workers.count
     if batch_size % workers.replicas:
@@ -95,7 +96,7 @@ def deal(
     each = min(batch_size // workers.replicas, fewest // replicas)
     if not each:
         raise InputError(f"a worker has {fewest} photos to train on, expected one for each of its {replicas} replicas")
-    among = min(round(scene_share * each), each - 1)
+    among = min(max(1, round(scene_share * each)), each - 1) if scene_share else 0
     val_steps = -(-max(workers.exchange(len(val))) // (each * replicas))
     slots = val_steps * each * workers.replicas
     steps = fewest // ((each - among) * replicas)

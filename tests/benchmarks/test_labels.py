@@ -88,7 +88,7 @@ def test_runs_of_an_earlier_commit_are_told_apart_and_not_run_again(folder, tmp_
     record()
     now, before = (run for run in labels.planned() if run.way.startswith("gan") and run.labels == 9)
     assert (now.commit, before.commit) == ("", "ec280c8")
-    assert f"{before.key} --epochs 20" == now.key.replace("--labelled_photos 9", "--labels 9").replace(
+    assert f"{before.key} --epochs 20 --init none" == now.key.replace("--labelled_photos 9", "--labels 9").replace(
         " --epochs", " at ec280c8 --epochs"
     )
     labels.do(before, tmp_path / "nowhere", None, tmp_path, "one")

@@ -190,3 +190,27 @@ def test_a_fold_may_lack_a_class_but_not_have_one_that_the_rest_lacks():
         except InputError as error:
             refused += "the rest lacks a class that it has" in str(error)
     assert refused == 1
+
+
+def test_a_fraction_of_zero_trains_on_all_photos():
+    parts = split(video(12), "blocks", 0, 0)
+    assert (parts.train, parts.val) == (tuple(range(12)), (0, 5, 10))
+    assert not parts.holds_out
+    assert split(video(40), "blocks", 0.2, 0).holds_out
+
+
+def test_a_fold_without_any_class_cannot_be_held_out():
+    photos = [*video(20, "a_{}.jpg"), *video(20, "unknown_{}.jpg", classes=())]
+    messages = []
+    for fold in range(2):
+        try:
+            one_fold(photos, "session", 2, fold, 0)
+        except InputError as error:
+            messages.append(str(error))
+    assert any("no pixel of its masks is of a class" in message for message in messages)
+
+
+@pytest.mark.parametrize("fraction", [0, 0.2])
+def test_no_photo_cannot_be_split(fraction):
+    with pytest.raises(InputError, match="no photo with a hand-made mask"):
+        split([], "blocks", fraction, 0)

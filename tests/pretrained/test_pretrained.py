@@ -8,6 +8,7 @@ from PIL import Image
 
 from eggseg import predict, pretrained
 from eggseg.data.classes import EGGS_AND_PANS
+from eggseg.errors import InputError
 from eggseg.exported import saved_model
 from eggseg.models import packed
 from eggseg.training import building
@@ -21,7 +22,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
-    assert pretrained.WEIGHTS.stat().st_size < 6e6
+    assert pretrained.WEIGHTS.stat().st_size < 12e6
     record = pretrained.read()
     assert record["measured"]["photos"] == 295
     assert record["measured"]["miou"] >= 0.6
@@ -35,6 +36,19 @@ def test_what_is_packed_is_what_comes_out(arrays: dict[str, np.ndarray]) -> None
     assert again.keys() == arrays.keys()
     for name, array in again.items():
         np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_the_default_network_starts_from_it(arrays: dict[str, np.ndarray]) -> None:
+    network = building.network(Config(image_size=96), EGGS_AND_PANS)
+    building.start(network, Config())
+    for name, array in packed.pack(network).items():
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_another_network_does_not_fit_it() -> None:
+    config = Config(image_size=96, encoder="plain", init="scenes")
+    with pytest.raises(InputError, match=r"scenes\.npz holds no weights of unet"):
+        building.check(config, EGGS_AND_PANS)
 
 
 def test_a_photo_without_a_model_gets_a_mask(

@@ -232,6 +232,9 @@ def test_a_search_varies_what_it_says(capsys: pytest.CaptureFixture[str]) -> Non
         (["--", "--epochs", "-1"], "--epochs is -1, expected at least 1"),
         (["--", "--data_dir", "here"], "--data_dir here means nothing in a job: leave it out"),
         (["--", "--folds", "5"], "--folds 5 means nothing in a job"),
+        (["--", "--init", "run"], "--init run means nothing in a job"),
+        (["--", "--output_dir", "scenes"], "--output_dir scenes means nothing in a job"),
+        (["--tune", "2", "--", "--val_fraction", "0"], "--tune compares val_miou"),
     ],
 )
 def test_what_the_service_would_refuse_is_said_before_it_is_sent(

@@ -52,3 +52,16 @@ def test_a_network_is_scaled_and_no_class_changes():
     np.testing.assert_allclose(after * temperature, before, rtol=1e-3, atol=1e-4)
     assert calibration.calibrate(network, squares, tuple(range(3, 50))) == pytest.approx(1, abs=1e-3)
     assert calibration.calibrate(network, squares, ()) == 1
+
+
+def test_with_test_time_augmentation_both_views_count():
+    keras.utils.set_random_seed(1)
+    network = unet(32, 3, base_filters=4, depth=2)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (4, 32, 32, 4), dtype=np.uint8)
+    views = pixels[..., :3].astype(np.float32)
+    logits = (network(views).numpy() + network(views[:, :, ::-1]).numpy()[:, :, ::-1]) / 2
+    pixels[..., 3] = np.where(rng.uniform(size=(4, 32, 32)) < 0.5, logits.argmax(-1), pixels[..., 3] % 3)
+    factor = calibration.best_factor(logits.reshape(-1, 3), pixels[..., 3].ravel())
+    squares = Squares(pixels, (0, 1, 2, 3), (), (), ())
+    assert calibration.calibrate(network, squares, (0, 1, 2, 3), tta=True) == pytest.approx(1 / factor, rel=1e-3)

@@ -155,7 +155,7 @@ def test_the_environment_of_sagemaker_gives_the_defaults(monkeypatch):
         ("stem_stride", 5),
         ("dropout", 1.0),
         ("dropout", -0.1),
-        ("val_fraction", 0.0),
+        ("val_fraction", -0.01),
         ("val_fraction", 0.51),
         ("epochs", -1),
         ("minutes", 0.0),
@@ -342,3 +342,48 @@ def test_what_an_earlier_version_did_not_have_was_as_the_default_is() -> None:
     before = {name: value for name, value in now.items() if name != "labelled_photos"}
     assert decisive(before) == decisive(now)
     assert decisive(before) != decisive(Config(epochs=3, labelled_photos=5).to_json())
+
+
+@pytest.mark.parametrize(
+    ("args", "starts", "share"),
+    [
+        ([], True, 0.5),
+        (["--profile", "quick"], True, 0.5),
+        (["--scene_share", "0.25"], True, 0.25),
+        (["--init", "none"], False, 0),
+        (["--init", "none", "--scene_share", "0.3"], False, 0.3),
+        (["--init", "run"], False, 0),
+        (["--base_filters", "16"], False, 0),
+        (["--encoder", "plain"], False, 0),
+        (["--encoder_weights", "none"], False, 0),
+        (["--classes", "classes.json"], False, 0),
+        (["--scenes", "100"], False, 0),
+        (["--scenes", "100", "--init", "scenes"], True, 0),
+    ],
+)
+def test_runs_of_the_default_network_start_from_scenes_and_train_beside_them(args, starts, share):
+    config = Config.from_args(args)
+    assert (config.starts_from_scenes, config.share_of_scenes) == (starts, share)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--folds", "5"], "--val_fraction is 0.0, expected above 0 with --folds"),
+        (["--keep", "best"], "--keep is best, expected last with --val_fraction 0"),
+        (["--patience", "3"], "--patience is 3, expected 0 with --val_fraction 0"),
+        (["--labelled_photos", "3"], "--labelled_photos is 3, expected 0 with --val_fraction 0"),
+    ],
+)
+def test_without_photos_held_out_nothing_may_depend_on_them(more, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        Config.from_args(["--val_fraction", "0", *more])
+
+
+def test_runs_with_and_without_scenes_are_told_apart():
+    before = {name: value for name, value in Config().to_json().items() if name not in ("init", "scene_share")}
+    alone = decisive(Config(init="none").to_json())
+    assert decisive(before) == decisive(before | {"init": None}) == alone, "an earlier version knew no scenes"
+    assert decisive(Config().to_json()) != alone
+    assert decisive(Config(init="none", scene_share=0.5).to_json()) != decisive(Config().to_json())
+    assert decisive(Config(init="scenes").to_json()) == decisive(Config().to_json())

@@ -20,12 +20,13 @@ import pytest
 from helpers.data_sets import SMALL, draw
 from PIL import Image
 
-from eggseg import train
+from eggseg import evaluate, train
 from eggseg.errors import InputError
 from eggseg.exported import saved_model
 from eggseg.kitchen import scenes
 from eggseg.models.unet import unet
 from eggseg.training import building, callbacks, fit, sharding
+from eggseg.training.config import Config
 
 
 def command(data_dir: Path, run_dir: Path, *more: str) -> list[str]:
@@ -389,6 +390,19 @@ def test_a_run_can_learn_from_few_of_the_masks(
     assert "training on 5 photos" in capsys.readouterr().out
 
 
+def test_a_run_on_all_photos_measures_none_of_them(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(command(data_dir, tmp_path, "--epochs", "1", "--val_fraction", "0")) == 0
+    shown = capsys.readouterr().out
+    assert "training on 16 photos, validating on 4 of the same, so that no metric is of unseen photos" in shown
+    assert " (of photos that it was trained on)" in shown
+    assert json.loads((tmp_path / "metrics.json").read_text())["held_out"] is False
+    assert saved_model.load(tmp_path).settings["temperature"] == 1
+    assert evaluate.main(["--model", str(tmp_path), "--data_dir", str(data_dir), "--split", "val"]) == 2
+    assert "held out no photos" in capsys.readouterr().err
+
+
 def test_scenes_are_a_share_of_each_batch(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,4 +437,4 @@ def test_damaged_weights_are_an_error_that_names_them(tmp_path: Path, damage: Ca
     model.save_weights(path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"^--init \S+/averaged\.weights\.h5 does not fit this network: .+$"):
-        building.load(model, path)
+        building.start(model, Config(init=path))
