@@ -109,8 +109,10 @@ def _wanted(settings: Settings) -> set[str] | None:
     record = _run_record(settings)
     with parsing(settings.model / "config.json"):
         parts = record["split"]
-        trained = parts.get("labelled", parts["train"])
-        names = trained if settings.split == "train" else set(parts["val"]) - set(parts["train"])
+        if settings.split == "train":
+            names = parts.get("labelled", parts["train"])
+        else:
+            names = set(parts["val"]) - set(parts.get("train", ()))
         wanted = {name for name in names if not name.startswith(PREFIX)}
     if not wanted:
         reason = (

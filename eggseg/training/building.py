@@ -43,7 +43,10 @@ def start(model: keras.Model, config: Config) -> None:
     A run folder gives its averaged weights.
     """
     if config.starts_from_scenes:
-        packed.fill(uncompiled(model), packed.SCENES)
+        try:
+            packed.fill(uncompiled(model), packed.SCENES)
+        except InputError as error:
+            raise InputError(f"--init scenes does not fit this network: {error}") from None
     elif isinstance(config.init, Path):
         _load(model, config.init)
 
