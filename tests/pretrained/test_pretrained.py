@@ -47,7 +47,7 @@ def test_the_default_network_starts_from_it(arrays: dict[str, np.ndarray]) -> No
 
 def test_another_network_does_not_fit_it() -> None:
     config = Config(image_size=96, encoder="plain", init="scenes")
-    with pytest.raises(InputError, match="--init scenes does not fit this network: .*stem_conv/0 is missing"):
+    with pytest.raises(InputError, match=r"--init scenes does not fit this network: .*stem_conv/0 is missing"):
         building.check(config, EGGS_AND_PANS)
 
 
