@@ -65,7 +65,7 @@ demo: $(DEMO)/evaluation/metrics.json $(DEMO)/predictions/summary.csv  ## draw s
 	@echo "  $(BIN)/eggseg predict PHOTOS --model run --output_dir masks --overlay"
 
 $(DEMO)/scenes.done: | .venv/installed
-	$(BIN)/python -m eggseg.synthetic $(DEMO)/scenes --count 400 --seed 0 --run_length 1
+	$(BIN)/python -m eggseg.synthetic $(DEMO)/scenes --count 400 --seed 2 --run_length 1
 	@touch $@
 
 $(DEMO)/new.done: | .venv/installed

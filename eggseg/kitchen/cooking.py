@@ -38,7 +38,7 @@ def frying(size: Size, full: Size, place: Rng, now: Rng) -> Canvas:
 
 
 def _contents(canvas: Canvas, now: Rng, x: float, y: float, z: float, radius: float) -> Callable[[Shape], None] | None:
-    """What is in the pan: mostly a meal, which is of class pan, else eggs or nothing."""
+    """What is in the pan: about half of the time a meal, which is of class pan, else eggs or nothing."""
     roll, dice, level = uniform(now, 0, 1), child(now), z + uniform(now, 0.5, 2.5)
     if roll < 0.2:
         return None

@@ -1,4 +1,5 @@
-"""Cooked and opened eggs, and meals that fill a pan. One function (canvas, rng, x, y, z, ...) draws each dish.
+"""Cooked and opened eggs, and meals that fill a pan. One function (canvas, rng, x, y, z, ...) draws each dish;
+`meal` also takes a radius.
 
 Positions and sizes are in centimetres on the table. `within` clips a dish to an outline, such as the opening of a pan.
 """
