@@ -161,10 +161,19 @@ def variables(run: Path, worker: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.full
 def test_the_first_step_of_two_is_that_of_one(even: list[str], tmp_path: Path) -> None:
-    args = [*even, "--epochs", "1", "--ema_decay", "0"]
-    (one,) = Processes(tmp_path / "one", 1, args, "gradient").finish()
-    two, _ = Processes(tmp_path / "two", 2, args, "gradient").finish()
-    config = Config.from_args([*args, "--output_dir", str(tmp_path)])
+    # Two workers add in another order than one. With some first weights, by processor, this moves an activation across
+    # the kink of a ReLU, and the gradient by up to 1.6e-3 of its norm; a wrong gradient is wrong with all first weights.
+    seeds = (2, 0, 1, 3)
+    assert any(first_steps_differ([*even, "--seed", str(seed)], tmp_path / str(seed)) < 5e-5 for seed in seeds)
+
+
+def first_steps_differ(settings: list[str], folder: Path) -> float:
+    """How much the first gradients of one worker and of two differ, as a share of their norm."""
+    folder.mkdir()
+    args = [*settings, "--epochs", "1", "--ema_decay", "0"]
+    (one,) = Processes(folder / "one", 1, args, "gradient").finish()
+    two, _ = Processes(folder / "two", 2, args, "gradient").finish()
+    config = Config.from_args([*args, "--output_dir", str(folder)])
     keras.utils.set_random_seed(config.seed)
     before = [np.array(weight) for weight in building.compiled(config, EGGS_AND_PANS, 1).trainable_variables]
     names = [f"model/{i}" for i, w in enumerate(building.compiled(config, EGGS_AND_PANS, 1).variables) if w.trainable]
@@ -174,12 +183,10 @@ def test_the_first_step_of_two_is_that_of_one(even: list[str], tmp_path: Path) -
     ]
     assert np.linalg.norm(gradients[0]) == pytest.approx(0.1, rel=1e-4), "it is clipped, of both together"
     differing = np.linalg.norm(gradients[1] - gradients[0]) / np.linalg.norm(gradients[0])
-    losses = [rows(tmp_path / run)[0]["loss"] for run in ("one", "two")]
+    losses = [rows(folder / run)[0]["loss"] for run in ("one", "two")]
     print(f"gradients differ by {differing:.1e} of their norm, losses are {losses}")
-    # Two workers add in another order than one. This moves some activations across the kink of a ReLU, and changed the
-    # gradient by up to 1.7e-4 of its norm, by processor.
-    assert differing < 1e-3
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    return float(differing)
 
 
 @pytest.mark.full
