@@ -139,8 +139,8 @@ def _one_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Escape control characters in the output of the block, and suppress useless messages of TensorFlow and Pillow."""
-    with startup.quiet(), _guarded_streams(), warnings.catch_warnings():
+    """Escape control characters in the output of the block; suppress useless messages of TensorFlow and Pillow."""
+    with startup.prepared(), _guarded_streams(), warnings.catch_warnings():
         # Pillow's warnings about damaged metadata name no file; if the file cannot be read, an error names it.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield

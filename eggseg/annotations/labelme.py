@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from eggseg.annotations.fields import entry, field, naming, of_kind, points, shown, size
-from eggseg.annotations.photos import below, is_file, refuse_misfit, slashed
+from eggseg.annotations.photos import below, is_file, refuse_misfit, stored
 from eggseg.annotations.regions import Annotated, Region, Runs, box, ellipse, outlined, placed
 from eggseg.files import read_json
 from eggseg.pictures.pillow import PictureError, opened
@@ -35,7 +35,7 @@ def read(source: Path, photos: Path | None, max_pixels: int) -> Iterator[Callabl
 
 
 def listed(source: Path) -> list[Path]:
-    """All JSON files below a folder, sorted, without hidden ones; a folder with several links is read once."""
+    """All JSON files below a folder, sorted, without hidden ones; a folder to which several links lead is read once."""
     files, seen = [], set[str]()
     for root, folders, names in os.walk(source, followlinks=True):
         real_folder = os.path.realpath(root)
@@ -59,17 +59,19 @@ def _annotated(path: Path, source: Path, photos: Path | None, max_pixels: int) -
 def _photo(path: Path, image_path: str, source: Path, photos: Path | None) -> tuple[Path, str]:
     """The photo of a JSON file, and the photo's name: its path below `photos` or, without `photos`, below `source`.
 
-    `image_path` is relative to the folder of the JSON file. If it leads out of `photos`, the photos were moved. Then
-    the photo is the longest tail of the old path that is a file in `photos`: `a/b/x.jpg`, else `b/x.jpg`, else `x.jpg`.
-    If the old path's folder ends with the JSON file's folder (as a path below `source`), the tail keeps at least this
-    folder. Without `photos`, the photo stays where it is. If the photo lies outside `source`, the photo's name is the
-    tail that begins with the JSON file's folder or, if the old path's folder does not end with this folder, the path
-    relative to `source` without `..`.
+    `image_path` is relative to the folder of the JSON file. Without `photos`, the photo is read from this path.
+
+    With `photos`, a path that leads out of `photos` means that the photos were moved there. Then the path is shortened
+    from the left until it names a file in `photos`: `a/b/x.jpg`, else `b/x.jpg`, else `x.jpg`. Photos are mirrored if
+    they lie in the same subfolders as the JSON files, such as `.../a/x.jpg` for `SOURCE/a/x.json`. Of mirrored photos,
+    these subfolders are never cut off.
+
+    A photo outside of `source` and `photos` is named by these subfolders and its file name if it is mirrored, else by
+    its path relative to `source` without `..`.
     """
     if "\0" in image_path:
         raise ValueError(f"imagePath is {shown(image_path)}, expected the name of a photo")
-    photo = path.parent / image_path
-    photo = photo if is_file(photo) else path.parent / slashed(image_path)
+    photo = stored(path.parent, image_path)
     old_path = Path(os.path.abspath(photo))
     root = photos or source
     if old_path.is_relative_to(os.path.abspath(root)):
@@ -81,7 +83,7 @@ def _photo(path: Path, image_path: str, source: Path, photos: Path | None) -> tu
     if photos is None:
         return photo, str(PurePosixPath(*(parts[-fewest_parts:] if is_mirrored else parts)))
     names = [str(PurePosixPath(*parts[i:])) for i in range(len(parts) - fewest_parts + 1)] or [image_path]
-    name = next((name for name in names if is_file(photos / name)), names[-1])
+    name = next((name for name in names if is_file(stored(photos, name))), names[-1])
     return below(photos, name), name
 
 

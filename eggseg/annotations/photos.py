@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 from eggseg.errors import InputError, printable
@@ -10,9 +11,23 @@ from eggseg.pictures.pillow import PictureError, decode, fault, opened
 
 
 def below(folder: Path, name: str) -> Path:
-    """The path of `name`, with slashes or backslashes, in a folder; `InputError` if `name` leads out of the folder."""
-    path = _inside(folder, name)
-    return path if is_file(path) else _inside(folder, slashed(name))
+    """The path of a file in a folder, found as by `stored`; `InputError` if `name` leads out of the folder."""
+    if "\0" in name:
+        raise InputError(f"{printable(name)} is not a valid file name")
+    root, path = os.path.abspath(folder), os.path.abspath(stored(folder, name))
+    if not Path(path).is_relative_to(root):
+        raise InputError(f"{printable(name)} leads out of {printable(folder)}")
+    return folder / Path(path).relative_to(root)
+
+
+def stored(folder: Path, name: str) -> Path:
+    """The path of the file that an annotation names, relative to a folder; it need not exist.
+
+    `name` may have backslashes. It may be in Unicode's composed form (NFC) while the file system stores the decomposed
+    one (NFD), or the reverse.
+    """
+    forms = (name, slashed(name), *(unicodedata.normalize(form, slashed(name)) for form in ("NFC", "NFD")))
+    return next((folder / form for form in forms if is_file(folder / form)), folder / slashed(name))
 
 
 def slashed(name: str) -> str:
@@ -42,12 +57,3 @@ def refuse_misfit(photo: Path, size: tuple[int, int], max_pixels: int) -> None:
         raise InputError(fault(photo, error)) from None
     if not fits:
         raise InputError(f"{printable(photo)} is {width}x{height}, its annotation is {size[1]}x{size[0]}")
-
-
-def _inside(folder: Path, name: str) -> Path:
-    if "\0" in name:
-        raise InputError(f"{printable(name)} is not a valid file name")
-    root, path = os.path.abspath(folder), os.path.abspath(folder / name)
-    if not Path(path).is_relative_to(root):
-        raise InputError(f"{printable(name)} leads out of {printable(folder)}")
-    return folder / Path(path).relative_to(root)

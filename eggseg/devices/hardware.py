@@ -26,19 +26,13 @@ def gpus(count: int = -1) -> list[str]:
 def use(count: int = -1) -> list[str]:
     """Let TensorFlow see only the first `count` GPUs, all with -1, none with 0; return their names.
 
-    TensorFlow allocates GPU memory as needed, not all at once. `InputError` if there are fewer than `count` GPUs, or if
-    TensorFlow already uses other GPUs in this process.
+    `InputError` if there are fewer than `count` GPUs, or if TensorFlow already uses other GPUs in this process.
     """
     devices = _devices(count)
     try:
         tf.config.set_visible_devices(devices, "GPU")
     except RuntimeError:
         raise InputError(f"--num_gpus {count}: TensorFlow already uses other GPUs in this process") from None
-    for device in devices:
-        try:
-            tf.config.experimental.set_memory_growth(device, True)
-        except RuntimeError:
-            break  # the GPU is in use: memory growth can no longer be set
     return gpus(count)
 
 

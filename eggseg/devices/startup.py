@@ -1,4 +1,4 @@
-"""Import TensorFlow without the lines that it prints while it starts."""
+"""How TensorFlow starts: without the lines that it prints, and on GPUs with the memory that it needs, not all."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ NOISE = re.compile(
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back these lines if TensorFlow is imported for the first time inside."""
-    # Its own setting, which holds for what it prints later.
+def prepared() -> Iterator[None]:
+    """Hold back these lines if TensorFlow is imported for the first time inside.
+
+    Two settings hold for the rest of the process, unless the environment already has them: the level of TensorFlow's
+    later messages, and that it allocates GPU memory as needed instead of all at once.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 from helpers.annotated import EGG, HEIGHT, PAN, WIDTH, bits, coco, converted, egg_in_pan, photo, refused, ring, write
@@ -41,6 +43,15 @@ def test_an_id_is_the_same_as_a_number_and_as_text(folder, name: str, changes) -
 def test_categories_are_matched_across_types_too(folder) -> None:
     file = rows(coco((3, [ring(*EGG)])), "annotations", category_id="3")
     assert (converted(write(folder / "a.json", file))["a.jpg"] == bits(EGG)).all()
+
+
+@pytest.mark.parametrize(("written", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_photo_is_found_by_its_name_in_either_form_of_unicode(tmp_path, written: str, stored: str) -> None:
+    name = "Küche/Spiegelei.jpg"
+    photo(tmp_path / unicodedata.normalize(stored, name))
+    file = rows(coco((3, [ring(*EGG)])), "images", file_name=unicodedata.normalize(written, name))
+    masks = converted(write(tmp_path / "a.json", file))
+    assert [unicodedata.normalize("NFC", name) for name in masks] == [name]
 
 
 @pytest.mark.parametrize("twice", [7, "7", 7.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import unicodedata
 
 import numpy as np
 import pytest
@@ -201,6 +202,17 @@ def test_a_path_starts_from_its_file(nested, with_images: bool, slash: str) -> N
     converted(nested / "labels", *(["--images", str(nested / "photos")] if with_images else []))
     there = {f"{camera}/1.jpg": (nested / f"photos/{camera}/1.jpg").read_bytes() for camera in ("cam1", "cam2")}
     assert bytes_of(nested / "labels") == there
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize(("written", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_photo_is_found_by_its_name_in_either_form_of_unicode(tmp_path, written: str, stored: str, moved) -> None:
+    name = "Küche/Spiegelei.jpg"
+    photo(tmp_path / "photos" / unicodedata.normalize(stored, name))
+    path = ("../../elsewhere/" if moved else "../photos/") + unicodedata.normalize(written, name)
+    write(tmp_path / "labels/1.json", labelme(SQUARE, path=path))
+    masks = converted(tmp_path / "labels", "--images", str(tmp_path / "photos"))
+    assert [unicodedata.normalize("NFC", name) for name in masks] == [name]
 
 
 def test_photos_that_were_moved_are_found_by_their_folders(nested) -> None:

@@ -44,6 +44,13 @@ def test_masks_are_of_the_photos_size_and_are_measured(few, tmp_path, capsys):
     assert (tmp_path / "clusters.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_limit_of_pixels_that_is_named_can_be_set(few, tmp_path, capsys):
+    assert kmeans.main(command(few, tmp_path, "--max_pixels", "1000")) == 2
+    assert "expected at most 1000 pixels (--max_pixels)" in capsys.readouterr().err
+    assert kmeans.main(command(few, tmp_path, "--max_pixels", "0")) == 2
+    assert "error: --max_pixels is 0, expected 1 to " in capsys.readouterr().err
+
+
 def test_a_run_goes_on_where_it_stopped(few, tmp_path):
     assert kmeans.main(command(few, tmp_path)) == 0
     painted = sorted((tmp_path / "clusters").iterdir())

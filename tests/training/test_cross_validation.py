@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,21 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[int | str]:
     folds: list[int | str] = []
     monkeypatch.setattr(cross_validation, "_train_apart", lambda config: folds.append(config.fold))
     return folds
+
+
+def test_folds_do_not_export_to_one_place(data_dir, tmp_path, monkeypatch):
+    settings = []
+
+    def run(args: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        settings.append(json.loads(Path(args[-1]).read_text()))
+        return subprocess.CompletedProcess(args, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    config = Config(data_dir=data_dir, output_dir=tmp_path / "run", folds=2, export_dir=tmp_path / "export")
+    with contextlib.suppress(FileNotFoundError):  # no fold has written its metrics
+        cross_validation.run(config)
+    assert [one["fold"] for one in settings] == [0, 1, "session"]
+    assert {one["export_dir"] for one in settings} == {None}
 
 
 def test_one_fold_trains_alone_and_says_what_is_left(data_dir, tmp_path, capsys):

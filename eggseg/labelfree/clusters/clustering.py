@@ -45,7 +45,7 @@ class Pixels:
         return len(model)
 
     def paint(self, photo: Path, model: Clusters) -> np.ndarray:
-        image, _ = labelled.read_photo(photo)
+        image, _ = labelled.read_photo(photo, self.settings.max_pixels)
         square = geometry.letterbox(image, self.settings.size).numpy()
         scores = model.scores(self.see(square))
         if self.settings.smooth:
@@ -63,7 +63,7 @@ class Pixels:
     def _vectors(self, photos: Mapping[str, Path]) -> Iterator[np.ndarray]:
         """Yield the feature vectors of each photo, (n, d) float32, without the vectors of the padding."""
         for photo in track(photos.values(), "reading photos"):
-            image, _ = labelled.read_photo(photo)
+            image, _ = labelled.read_photo(photo, self.settings.max_pixels)
             grid = self.see(geometry.letterbox(image, self.settings.size).numpy())
             blank = np.zeros((*image.shape[:2], 1), np.uint8)
             inside = geometry.letterbox(blank, len(grid), labels=True, pad=VOID).numpy()[..., 0] != VOID

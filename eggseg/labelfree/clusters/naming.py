@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -72,17 +73,18 @@ def run(settings: Settings, decisive: Sequence[str], method: Method) -> int:
         target = output / "clusters" / f"{name}.png"
         if not target.exists():
             write_bytes(target, pillow.png(method.paint(path, model)))
-    _draw(output, paths, number)
+    _draw(output, paths, number, settings.max_pixels)
     print(f"the clusters of {len(paths)} photos are in {output / 'clusters'}; {output}/clusters.png shows some")
 
     def painted(pair: Pair) -> np.ndarray:
         return _read(output / "clusters" / f"{pair.name}.png")
 
-    table = _table(masked, painted, number, classes) if masked else None
+    table_of = functools.partial(_table, number=number, classes=classes, max_pixels=settings.max_pixels)
+    table = table_of(masked, painted) if masked else None
     if settings.name:
         classes_of = matching.named(settings.name, number, classes)
     elif few:
-        classes_of = matching.assign(_table(few, lambda pair: method.paint(pair.image, model), number, classes))
+        classes_of = matching.assign(table_of(few, lambda pair: method.paint(pair.image, model)))
     elif table is not None:
         classes_of = matching.assign(table)
     else:
@@ -161,11 +163,17 @@ def _read(path: Path) -> np.ndarray:
         return np.array(picture)
 
 
-def _table(few: Sequence[Pair], clusters: Callable[[Pair], np.ndarray], number: int, classes: ClassTable) -> np.ndarray:
+def _table(
+    few: Sequence[Pair],
+    clusters: Callable[[Pair], np.ndarray],
+    number: int,
+    classes: ClassTable,
+    max_pixels: int,
+) -> np.ndarray:
     """The table of counts (see `matching`) over all pairs in `few`; `clusters` gives a pair's clusters, (h, w)."""
     total = np.zeros((number, len(classes)), np.int64)
     for pair in track(few, "comparing with masks"):
-        total += matching.counts(clusters(pair), labelled.read(pair, classes).ids, number, len(classes))
+        total += matching.counts(clusters(pair), labelled.read(pair, classes, max_pixels).ids, number, len(classes))
     return total
 
 
@@ -195,11 +203,11 @@ def _write_metrics(output: Path, measured: Mapping[str, Any]) -> None:
     print(f"miou={measured['miou']:.4f}", flush=True)
 
 
-def _draw(output: Path, photos: Mapping[str, Path], number: int) -> None:
+def _draw(output: Path, photos: Mapping[str, Path], number: int, max_pixels: int) -> None:
     """Write OUTPUT/clusters.png: up to `SHOWN` photos, each beside its clusters."""
     names = list(photos)
     rows = []
     for name in names[:: max(1, len(names) // SHOWN)][:SHOWN]:
-        image, _ = labelled.read_photo(photos[name])
+        image, _ = labelled.read_photo(photos[name], max_pixels)
         rows.append((image, _read(output / "clusters" / f"{name}.png"), name))
     write_bytes(output / "clusters.png", plots.png(plots.clusters(rows, number)))

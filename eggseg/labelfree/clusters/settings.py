@@ -10,6 +10,7 @@ import tyro
 
 from eggseg.errors import InputError
 from eggseg.labelfree.clusters.proposals import Search
+from eggseg.pictures.limits import MAX_PIXELS, MOST_PIXELS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class Settings:
     """A folder with images/ and masks/ of a few photos; their masks name the clusters."""
     classes: Path | None = None
     """Class table in JSON, as eggseg.train takes it; the default is background 0, egg 128, pan 255."""
+    max_pixels: int = MAX_PIXELS
+    """Largest photo or mask to decode, in pixels."""
     seed: int = 0
     """Seed of all random choices."""
     overwrite: bool = False
@@ -35,6 +38,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.check("clusters", 2 <= self.clusters <= 254, "2 to 254")
+        self.check("max_pixels", 1 <= self.max_pixels <= MOST_PIXELS, f"1 to {MOST_PIXELS}")
         self.check("seed", 0 <= self.seed < 2**31, "0 to 2147483647")
         self.check("name", not (self.name and self.examples), "--name or --examples, not both")
 

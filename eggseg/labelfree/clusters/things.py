@@ -71,7 +71,7 @@ class Finder:
 
     def paint(self, photo: Path, model: Clusters) -> np.ndarray:
         masks = self.find(photo)
-        image, _ = labelled.read_photo(photo)
+        image, _ = labelled.read_photo(photo, self.settings.max_pixels)
         height, width = image.shape[:2]
         painted = np.full((height, width), len(model), np.uint8)
         scale = FRAME / max(height, width)
@@ -91,7 +91,7 @@ class Finder:
             with np.load(path) as kept:
                 masks = np.unpackbits(kept["masks"], count=kept["count"] * FRAME * FRAME).astype(bool)
                 return masks.reshape(-1, FRAME, FRAME)
-        image, _ = labelled.read_photo(photo)
+        image, _ = labelled.read_photo(photo, self.settings.max_pixels)
         places = regions(image, self.search)
         embeddings = self._embeddings(key, image)
         masks = propose(self.model, embeddings, places, self.search)
@@ -100,7 +100,7 @@ class Finder:
 
     def describe(self, photo: Path, masks: np.ndarray) -> np.ndarray:
         """Descriptors (n, d) float32 of the masks that `find` gave for a photo."""
-        image, _ = labelled.read_photo(photo)
+        image, _ = labelled.read_photo(photo, self.settings.max_pixels)
         if self.see is None:
             seen = self._embeddings(_key(photo), image)[0].transpose(1, 2, 0)
         else:
