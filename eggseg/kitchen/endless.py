@@ -17,7 +17,7 @@ from eggseg.kitchen import scenes
 from eggseg.kitchen.processes import Pool
 
 AHEAD = 4 * (os.cpu_count() or 1)
-"""Number of scenes that are drawn in advance. Few, since the time budget measures training at the pace of drawing."""
+"""Number of scenes drawn in advance; small, so that the step time that the time budget measures includes drawing."""
 
 
 def train_batches(
@@ -52,7 +52,7 @@ def train_batches(
 
 
 def _drawn(seed: int, numbers: Iterable[int], size: int) -> Iterator[np.ndarray]:
-    """Yield the scenes of `numbers` in order, as `scenes.square` returns them; processes on all processors draw."""
+    """Yield the scenes of `numbers` in order, as `scenes.square` returns them; one process per core draws them."""
     with Pool() as pool:
         ahead: collections.deque[Future[np.ndarray]] = collections.deque()
         try:

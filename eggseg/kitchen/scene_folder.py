@@ -1,9 +1,9 @@
 """A folder of made-up scenes: images/ and masks/, with the same names in both.
 
 A mask has the format of its photo: the mask of a JPEG photo is a lossy JPEG, as in the real data; PNG masks are exact.
-A scene depends only on its index, the seed and the run length: a folder of 200 scenes begins with the same scenes as a
-folder of 100. A second run draws only the missing scenes. The drawn pixels are the same on any machine with the same
-versions of Pillow and NumPy; the files are the same if those of the JPEG and zlib libraries are too.
+A scene depends only on its index, the seed and `run_length`: a folder of 200 scenes begins with the same scenes as a
+folder of 100. Called again, the command draws only the missing scenes. The drawn pixels are the same on any machine
+with the same versions of Pillow and NumPy; the files also need the same versions of the JPEG and zlib libraries.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class Settings:
     """Seed of all randomness, 0 or more; the same seed and --run_length give the same scenes."""
     run_length: int | None = None
     """Number of consecutive photos of one camera that share table, camera position and light, as in a video. With 1,
-    each scene has its own. The default is 5, but 2 for image_*, frying-*, served-* and dozen-*."""
+    each scene has its own. The default is 5, but 2 for files named image_*, frying-*, served-* and dozen-*."""
     overwrite: bool = False
-    """Delete the scenes of an earlier run in the folder and draw new ones. Where another version of eggseg drew them,
-    all files in images/ and masks/ are deleted."""
+    """Delete the scenes that the folder has, and draw new ones. If another version of eggseg drew the old ones, all
+    files in images/ and masks/ are deleted."""
 
 
 def write(settings: Settings) -> int:
     """Draw the missing scenes of the folder; with `overwrite`, delete those of an earlier run first. Returns 0.
 
-    `InputError` if a setting is out of range, or the folder holds other files or scenes of other settings.
+    `InputError` if a setting is out of range, or as in `_check_folder`.
     """
     for name, value, least in (
         ("count", settings.count, 1),
@@ -68,7 +68,7 @@ def write(settings: Settings) -> int:
             path.unlink(missing_ok=True)
         before = {}
     record = _identity(settings) | {"count": max(settings.count, before.get("count", 0))}
-    # The record is written first: the next run recognises the folder of an interrupted run.
+    # Written first, so that the next run recognises the folder even if this run is interrupted.
     files.write_json(settings.out / RECORD, record)
     todo = [index for index in range(settings.count) if not all(path.exists() for path in pair(settings, index))]
     drawn = _each(functools.partial(write_scene, settings), todo)
@@ -88,7 +88,7 @@ def _each(work: Callable[[int], None], todo: Sequence[int]) -> Iterator[None]:
 
 
 def _identity(settings: Settings) -> dict[str, int]:
-    """What determines a scene beside its index, as in `RECORD`; a run length of 0 is the default."""
+    """What determines a scene besides its index, as in `RECORD`; `run_length` is 0 if none was given."""
     return {"version": scenes.VERSION, "seed": settings.seed, "run_length": settings.run_length or 0}
 
 
@@ -101,11 +101,11 @@ def pair(settings: Settings, index: int) -> tuple[Path, Path]:
 def write_scene(settings: Settings, index: int) -> None:
     """Draw scene `index`, and write its photo and its mask."""
     photo, ids = scenes.draw(settings.seed, index, run_length=settings.run_length)
-    # 4: a random stream of its own; `scenes` uses 1 to 3.
+    # The 4 makes this random stream independent of those of `scenes`, which have 1 to 3.
     quality = int(np.random.default_rng([settings.seed, index, 4]).integers(40, 96))
     image_path, mask_path = pair(settings, index)
     _save(Image.fromarray(photo), image_path, quality)
-    # Three equal channels, like the real masks; at quality 95 a lossy mask stays near its values.
+    # Three equal channels, like the real masks; quality 95 keeps a lossy mask near the values of its classes.
     _save(Image.fromarray(EGGS_AND_PANS.paint(ids)).convert("RGB"), mask_path, 95)
 
 
@@ -133,7 +133,9 @@ def _recorded(out: Path) -> dict[str, int]:
 
 
 def _check_folder(settings: Settings, before: dict[str, int]) -> None:
-    """`InputError` if the folder holds other files or, without `overwrite`, scenes of other settings or versions.
+    """`InputError` if the folder holds files that `write` did not make or, without `overwrite`, other scenes.
+
+    Other scenes are those of other settings, or of another version of eggseg.
 
     This keeps data sets from being mixed by accident. Hidden files are ignored.
     """
@@ -142,7 +144,7 @@ def _check_folder(settings: Settings, before: dict[str, int]) -> None:
     present = {key: before[key] for key in wanted if before}
     if present and present != wanted and not settings.overwrite:
         raise InputError(
-            f"{out} holds scenes of {_text(present)}, expected {_text(wanted)}; "
+            f"{out} holds scenes of {_text(present)}; expected {_text(wanted)}: "
             "choose another folder, or add --overwrite"
         )
     own = {out / RECORD, *(_own(out, before) if before else ())}
@@ -155,12 +157,12 @@ def _check_folder(settings: Settings, before: dict[str, int]) -> None:
 
 
 def _text(identity: dict[str, int]) -> str:
-    length = identity["run_length"] or "by default"
-    return f"version {identity['version']}, seed {identity['seed']}, run length {length}"
+    length = identity["run_length"] or "default"
+    return f"version {identity['version']} (seed {identity['seed']}, run length {length})"
 
 
 def _own(out: Path, record: dict[str, int]) -> list[Path]:
-    """The photos and masks of the recorded scenes; all files in images/ and masks/ if another version drew them.
+    """The photos and masks of the recorded scenes; all files in images/ and masks/ if they are of another version.
 
     The names of files depend on seed and index alone, but may differ in another version.
     """

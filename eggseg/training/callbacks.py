@@ -32,15 +32,20 @@ class AveragedWeights(keras.callbacks.Callback):
     The averages are updated every `EVERY` steps, since an update per step would slow down a small network. An update
     after n steps equals n updates with the current weights. Averages that are measured or saved are first updated, and
     so include the latest weights.
+
+    With `init_share`, this share of the initial weights is mixed into the averages: a fine-tuned network keeps more of
+    what it knew of other photos (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903).
     """
 
     EVERY = 4
 
-    def __init__(self, model: keras.Model, decay: float) -> None:
+    def __init__(self, model: keras.Model, decay: float, init_share: float = 0.0) -> None:
         super().__init__()
         self.decay = decay
+        self.init_share = init_share
         self.weights = model.weights
         self.averages = [tf.Variable(w, trainable=False, name=f"averaged_{i}") for i, w in enumerate(self.weights)]
+        self.initial = [tf.Variable(w, trainable=False, name=f"initial_{i}") for i, w in enumerate(self.weights)]
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.pending = tf.Variable(0, trainable=False, dtype=tf.int64)
         """Steps since the last update of the averages."""
@@ -63,8 +68,10 @@ class AveragedWeights(keras.callbacks.Callback):
         """Update the averages with the current weights, as if each pending step had led to these weights."""
         step = tf.cast(self.steps, tf.float32)
         keep = tf.minimum(self.decay, (1 + step) / (10 + step)) ** tf.cast(self.pending, tf.float32)
-        for average, weight in zip(self.averages, self.weights, strict=True):
-            average.assign(average + (1 - keep) * (weight.value - average))
+        for average, weight, initial in zip(self.averages, self.weights, self.initial, strict=True):
+            # The average of a mixture is the mixture of the averages, since the initial weights stay the same.
+            mixed = weight.value + self.init_share * (initial - weight.value)
+            average.assign(average + (1 - keep) * (mixed - average))
         self.pending.assign(0)
 
     @tf.function
@@ -159,6 +166,7 @@ class RunRecorder(keras.callbacks.Callback):
             "model": self.model.variables,
             "optimizer": self.model.optimizer.variables,
             "averaged": [*self.averaged.averages, self.averaged.steps],
+            "initial": self.averaged.initial if self.averaged.init_share else [],
             "others": self.others,
         }
         return {f"{group}/{i}": v for group, variables in groups.items() for i, v in enumerate(variables)}

@@ -82,14 +82,14 @@ class Data(cli.Group):
 
 @dataclasses.dataclass(frozen=True)
 class Network(cli.Group):
-    """The network and its first weights."""
+    """The network and its initial weights."""
 
     encoder: Literal[
         "plain", "efficientnet_lite0", "mobilenet_v3", "efficientnet_v2_b0", "resnet50", "convnext_tiny"
     ] = "efficientnet_lite0"
     """Encoder of the U-Net: plain is the U-Net's own, the others are known backbones."""
     encoder_weights: str = "imagenet"
-    """First weights of the encoder: imagenet, none, or a weights file."""
+    """Initial weights of the encoder: imagenet, none, or a weights file."""
     image_size: int = 400
     """Side of the letterboxed square that the network sees, in pixels."""
     base_filters: int = 32
@@ -101,7 +101,7 @@ class Network(cli.Group):
     dropout: float = 0.0
     """Dropout rate of the coarsest features, 0 to below 1."""
     init: Literal["auto", "scenes", "none"] | Path = "auto"
-    """First weights of the whole network: those of an earlier run, by its folder or a .weights.h5 file; scenes is the
+    """Initial weights of the whole network: those of an earlier run, by its folder or a .weights.h5 file; scenes is the
     model that comes with eggseg, which was trained on made-up scenes; none leaves only the encoder's. auto is scenes
     for the default network without --classes and --scenes, else none."""
 
@@ -114,7 +114,8 @@ class Training(cli.Group):
     """Preset of settings, which other flags override: quick takes 10 minutes, default 30, and best hours or a GPU."""
     minutes: float = 30.0
     """Time for the run, its export and measurement included: the run measures its own steps first, and plans as many
-    epochs as fit. Where fewer than 15 would fit, it trains on smaller squares. With --folds, the time of each run."""
+    epochs as fit. Where fewer than 15 would fit, it trains on smaller squares, unless --init names a run. With --folds,
+    the time of each run."""
     epochs: int = 0
     """Passes over the training photos, however long they take; 0 is as many as fit into --minutes."""
     batch_size: int = 8
@@ -133,6 +134,9 @@ class Training(cli.Group):
     """Weight decay of AdamW; each step multiplies it by the learning rate."""
     ema_decay: float = 0.99
     """Decay per step of the moving average of the weights; the averaged weights are measured and exported."""
+    init_share: float = 0.0
+    """Share of the initial weights in the averaged weights, 0 to 0.9: the model keeps more of what these knew of other
+    kitchens, and fits the photos less (WiSE-FT, Wortsman et al. 2022)."""
     dice: float = 1.0
     """Weight of the soft Dice loss, which is added to the cross-entropy; 0 is cross-entropy alone."""
     augment: float = 0.6
@@ -142,7 +146,7 @@ class Training(cli.Group):
     patience: int = 0
     """Stop after this many epochs without a better validation mIoU; 0 never stops early."""
     seed: int = 0
-    """Seed of the first weights, the photo order, the augmentation, and the choice of --labelled_photos."""
+    """Seed of the initial weights, the photo order, the augmentation, and the choice of --labelled_photos."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,6 +223,12 @@ class Config(Machine, Output, Training, Network, Data):
                 not (self.share_of_scenes and self.classes),
                 "0 with --classes: made-up scenes have eggs and pans",
             ),
+            ("init_share", 0 <= self.init_share <= 0.9, "0 to 0.9"),
+            (
+                "init_share",
+                not self.init_share or self.starts_from_scenes or isinstance(self.init, Path),
+                "0 unless --init loads a whole network",
+            ),
             ("labelled_photos", self.labelled_photos >= 0, "at least 0"),
             ("labelled_photos", not (self.labelled_photos and self.scenes), "0 with --scenes"),
             ("pseudo", not (self.pseudo and self.scenes), "none with --scenes"),
@@ -249,7 +259,7 @@ class Config(Machine, Output, Training, Network, Data):
 
     @property
     def starts_from_scenes(self) -> bool:
-        """Whether the first weights are those of the model that comes with eggseg."""
+        """Whether the initial weights are those of the model that comes with eggseg."""
         return _starts_from_scenes(vars(self))
 
     @property

@@ -51,15 +51,16 @@ def new_recorder(setup: Setup) -> RunRecorder:
     """
     config, workers, task = setup.config, setup.workers, setup.task
     keras.utils.set_random_seed(config.seed)
-    # A resumed run must give the same weights as an uninterrupted one; determinism takes almost no time on a processor.
+    # So that a resumed run gives the same weights as an uninterrupted one. It costs almost no time on a processor.
     tf.config.experimental.enable_op_determinism()
-    # `saved_model.load` may have turned the rewrite on earlier in this process.
+    # An earlier `saved_model.load` may have turned oneDNN's bfloat16 rewrite on for this process.
     hardware.rewrite_to_bfloat16(False)
     with workers.strategy.scope():
         model = task.model(config, setup.classes, setup.share.steps)
         building.start(model, config)
-        workers.agree({"first weights": hashlib.sha256(b"".join(w.numpy().tobytes() for w in model.weights)).digest()})
-        averaged = AveragedWeights(model, config.ema_decay)
+        initial = hashlib.sha256(b"".join(weight.numpy().tobytes() for weight in model.weights))
+        workers.agree({"initial weights": initial.digest()})
+        averaged = AveragedWeights(model, config.ema_decay, config.init_share)
         recorder = RunRecorder(config.run_dir, averaged, config.keep, config.patience, task.variables)
         recorder.set_model(model)
     return recorder

@@ -161,8 +161,8 @@ def variables(run: Path, worker: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.full
 def test_the_first_step_of_two_is_that_of_one(even: list[str], tmp_path: Path) -> None:
-    # Two workers add in another order than one. With some first weights this moves an activation across the kink of a
-    # ReLU, and the gradient by up to 1.6e-3 of its norm; a wrong gradient is wrong with all first weights.
+    # Two workers add in another order than one. With some initial weights this moves an activation across the kink of a
+    # ReLU, and the gradient by up to 1.6e-3 of its norm; a wrong gradient is wrong with all initial weights.
     seeds = (2, 0, 1, 3)
     assert any(first_steps_differ([*even, "--seed", str(seed)], tmp_path / str(seed)) < 5e-5 for seed in seeds)
 

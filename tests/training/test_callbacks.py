@@ -56,6 +56,33 @@ def test_averages_are_those_of_a_reference(decay, steps):
     assert_equal(model.get_weights(), weights(model, steps))
 
 
+def test_a_share_of_the_initial_weights_is_mixed_into_the_averages():
+    model = network()
+    model.set_weights(weights(model, 0))
+    plain, mixed = AveragedWeights(model, 0.9), AveragedWeights(model, 0.9, 0.25)
+    for callback in (plain, mixed):
+        model.set_weights(weights(model, 0))
+        train(callback, model, 2, 11)
+    expected = [0.75 * a.numpy() + 0.25 * i for a, i in zip(plain.averages, weights(model, 0), strict=True)]
+    assert_equal(mixed.averages, expected, rtol=1e-4, atol=1e-5)
+    assert_equal(model.get_weights(), weights(model, 22))
+
+
+def test_a_resumed_run_mixes_in_the_same_initial_weights(tmp_path):
+    model = network()
+    model.set_weights(weights(model, 0))
+    first = RunRecorder(tmp_path, AveragedWeights(model, 0.5, 0.25))
+    first.set_model(model)
+    model.compile("sgd", "mse")
+    model.optimizer.build(model.trainable_variables)
+    first.on_epoch_end(0)
+    model.set_weights(weights(model, 3))
+    second = RunRecorder(tmp_path, AveragedWeights(model, 0.5, 0.25))
+    second.set_model(model)
+    second.restore()
+    assert_equal(second.averaged.initial, weights(model, 0), rtol=0)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 7])
 def test_averages_have_learned_from_every_step_when_they_are_tested_or_saved(tmp_path, steps):
     model = network()

@@ -367,6 +367,18 @@ def test_runs_of_the_default_network_start_from_scenes_and_train_beside_them(arg
 
 
 @pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--init_share", "0.95"], "--init_share is 0.95, expected 0 to 0.9"),
+        (["--init", "none", "--init_share", "0.2"], "is 0.2, expected 0 unless --init loads a whole network"),
+    ],
+)
+def test_a_share_of_first_weights_has_its_conditions(args, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        Config.from_args(args)
+
+
+@pytest.mark.parametrize(
     ("more", "message"),
     [
         (["--folds", "5"], "--val_fraction is 0.0, expected above 0 with --folds"),
@@ -381,9 +393,12 @@ def test_without_photos_held_out_nothing_may_depend_on_them(more, message):
 
 
 def test_runs_with_and_without_scenes_are_told_apart():
-    before = {name: value for name, value in Config().to_json().items() if name not in ("init", "scene_share")}
+    before = {
+        name: value for name, value in Config().to_json().items() if name not in ("init", "scene_share", "init_share")
+    }
     alone = decisive(Config(init="none").to_json())
     assert decisive(before) == decisive(before | {"init": None}) == alone, "an earlier version knew no scenes"
     assert decisive(Config().to_json()) != alone
     assert decisive(Config(init="none", scene_share=0.5).to_json()) != decisive(Config().to_json())
     assert decisive(Config(init="scenes").to_json()) == decisive(Config().to_json())
+    assert decisive(Config(init_share=0.2).to_json()) != decisive(Config().to_json())
