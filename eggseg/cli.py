@@ -35,10 +35,11 @@ COMMANDS = {
     "kmeans": "cluster the pixels of photos, without labels",
     "sam": "segment photos with Segment Anything and cluster the segments, without labels",
     "semisupervised": "train a model on photos, only a few of which have masks",
+    "adapt": "adapt a trained model to a new kitchen, from photos without masks",
 }
 """The commands `eggseg NAME`, each with its description in the help."""
 
-LABELFREE = {"kmeans": "kmeans", "sam": "sam", "semisupervised": "gan"}
+LABELFREE = {"kmeans": "kmeans", "sam": "sam", "semisupervised": "gan", "adapt": "adapt"}
 """Commands whose modules lie in `eggseg.labelfree`, and the names of these modules in the package."""
 
 Settings = TypeVar("Settings")

@@ -18,7 +18,10 @@ from eggseg.training.config import Config
 from eggseg.training.fit import Setup
 
 FEWEST, ENOUGH, MOST = 5, 15, 300
-"""Epochs: the fewest of any plan, those below which the square shrinks, and the most of any plan."""
+"""Epochs: the fewest of any plan, those below which the square shrinks, and the most of any plan.
+
+A run that --init continues from an earlier one has at least one epoch, and keeps its square.
+"""
 
 SQUARES = (384, 320, 256, 224, 192, 160, 128)
 """Sides to which the square shrinks, pixels."""
@@ -56,11 +59,13 @@ def plan(setup: Setup, folder: Path, begun: float) -> Setup:
     Reads the photos again for a smaller square, into `folder` if they do not fit into memory.
     """
     config, workers = setup.config, setup.workers
+    continues = isinstance(config.init, Path)
     while True:
         pace = measure(setup)
         left = 60 * config.minutes * MARGIN - (clock() - begun) - after(setup, pace)
         fitting = workers.told_by(0, left / pace.epoch(setup.share.steps))
-        size = square(setup.config.image_size, fitting)
+        # The weights of an earlier run belong to its square.
+        size = config.image_size if continues else square(setup.config.image_size, fitting)
         if size == setup.config.image_size:
             break
         few = f"{max(0, int(fitting))} epochs of {setup.config.image_size} pixels"
@@ -69,7 +74,7 @@ def plan(setup: Setup, folder: Path, begun: float) -> Setup:
         data = run_data.resized(smaller, setup.classes, folder, workers, setup.data)
         setup = dataclasses.replace(setup, config=smaller, data=data)
         setup.prepare()
-    epochs = min(MOST, max(FEWEST, int(fitting)))
+    epochs = min(MOST, max(1 if continues else FEWEST, int(fitting)))
     planned = f"{epochs} epochs of {pace.epoch(setup.share.steps):.1f} s planned"
     if epochs > fitting:
         print(f"{planned}: they take longer than {config.minutes:g} minutes, but fewer would not train a network")

@@ -38,7 +38,7 @@ def check(config: Config, classes: ClassTable) -> None:
 
 
 def start(model: keras.Model, config: Config) -> None:
-    """Load the first weights that --init names, if any; `InputError` if they are missing or do not fit.
+    """Load the initial weights that --init names, if any; `InputError` if they are missing or do not fit.
 
     A run folder gives its averaged weights.
     """

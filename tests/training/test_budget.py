@@ -140,6 +140,13 @@ def test_a_machine_that_is_too_slow_is_told_so(
     )
 
 
+def test_a_run_that_continues_another_keeps_its_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    planner = Planner(monkeypatch, step=0.5)
+    config = planner.plan(minutes=10, image_size=400, init=Path("before"))
+    assert (config.epochs, config.image_size, planner.tried) == (6, 400, [400])
+    assert planner.plan(minutes=1, image_size=400, init=Path("before")).epochs == 1
+
+
 def test_a_fast_machine_stops_at_three_hundred_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Planner(monkeypatch, step=1e-4).plan(minutes=600).epochs == 300
 

@@ -41,8 +41,13 @@ MODEL = "model.json"
 def run(settings: Settings) -> int:
     """Train, export and measure; then write masks for the photos of `unlabeled_dir`; return the exit code."""
     photos = naming.photos(settings.unlabeled_dir) if settings.unlabeled_dir else {}
+    learn(settings, photos)
+    return write_masks(settings, photos) if photos else 0
+
+
+def learn(settings: Settings, photos: Mapping[str, Path]) -> None:
+    """Train, export and measure, with `photos` as photos without masks; `InputError` as in `training.run.train`."""
     train(settings, SemiSupervised(settings, _without_copies(photos, settings.data_dir)))
-    return _write_masks(settings, photos) if photos else 0
 
 
 class SemiSupervised:
@@ -141,7 +146,7 @@ def _padding(height: int, width: int, size: int) -> np.ndarray:
     return geometry.letterbox(np.zeros((height, width, 1), np.uint8), size, labels=True, pad=VOID).numpy()
 
 
-def _write_masks(settings: Settings, photos: Mapping[str, Path]) -> int:
+def write_masks(settings: Settings, photos: Mapping[str, Path]) -> int:
     """Write the missing files of RUN/pseudo: photos, masks, and the confidence of each pixel; return the exit code.
 
     Files that other weights made are removed first.

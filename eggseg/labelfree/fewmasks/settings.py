@@ -1,10 +1,12 @@
-"""The settings of `eggseg.labelfree.gan`: those of a training run, and how to train on photos without masks."""
+"""The settings of `eggseg.labelfree.gan` and `eggseg.labelfree.adapt`, which train on photos without masks."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
 from typing import Literal
+
+import tyro
 
 from eggseg import cli
 from eggseg.errors import InputError
@@ -27,6 +29,44 @@ class Unlabelled(cli.Group):
     """Weight of the loss on those masks; that of true masks is 1. By default 1 with fixmatch and 0.1 with gan."""
     unlabeled_from: float = 0.2
     """Share of all steps after which photos without masks count, 0 to 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Adaptation:
+    """Adapt a trained model to a new kitchen or camera, from photos of it without masks.
+
+    Training goes on from the weights of a run of eggseg train, on its photos and masks, on made-up scenes, and on the
+    new photos as in eggseg semisupervised. Then the model predicts two views of each new photo. If the views agree less
+    than before, or fewer pixels are certain, OUTPUT_DIR gets the model of the run. The masks of the new photos are
+    written to OUTPUT_DIR/pseudo.
+    """
+
+    photos: tyro.conf.Positional[Path]
+    """A folder of new photos, or one with images/."""
+    model: Path
+    """The run folder of the model."""
+    output_dir: Path = Path("adapted")
+    """Run folder of the adapted model."""
+    data_dir: Path | None = None
+    """The photos and masks that the run trained on, if they are no longer where the run found them."""
+    minutes: float = 10.0
+    """Time for training, its export and measurement included."""
+    epochs: int = 0
+    """Passes over the photos with masks, however long they take; 0 is as many as fit into --minutes."""
+    learning_rate: float = 5e-4
+    """Peak learning rate of AdamW, per step."""
+    init_share: float = 0.3
+    """Share of the run's weights in the adapted ones, 0 to 0.9."""
+    trust: float = 0.95
+    """Probability from which a pixel of a new photo is trained on with the class that the model predicts."""
+    seed: int = 0
+    """Seed of the photo order and the augmentation."""
+    overwrite: bool = False
+    """Start anew where the run folder already holds a run; --resume takes precedence."""
+    resume: bool = False
+    """Continue the run in the run folder after its last finished epoch; start a new one where there is none."""
+    num_gpus: int = -1
+    """GPUs to train on; -1 is all, 0 the processor."""
 
 
 @dataclasses.dataclass(frozen=True)
