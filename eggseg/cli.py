@@ -29,6 +29,7 @@ COMMANDS = {
     "convert": "convert annotations of labelling tools to photos and masks, or masks to COCO",
     "audit": "find faults in a folder of photos and masks",
     "train": "train a model on a folder of photos and masks",
+    "average": "average the weights of several runs into one model",
     "predict": "predict the masks of photos with a trained model",
     "serve": "serve masks over HTTP, as a SageMaker endpoint does",
     "evaluate": "measure a trained model on labelled photos",

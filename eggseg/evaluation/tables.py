@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import rich
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -44,7 +45,7 @@ def show(report: Mapping[str, Any], classes: Sequence[str]) -> None:
 
 
 def _by_session(report: Mapping[str, Any], objects: Sequence[str]) -> Table:
-    table = Table(title="by camera session; false: regions a photo of a class that the photo lacks")
+    table = _table("by camera session; false: regions a photo of a class that the photo lacks")
     _add_columns(table, "session", "photos", "mIoU", *_for_each(objects, "IoU", "Dice", "false"))
     for session, values in report["sessions"].items():
         per_class = (values["pooled"]["iou"], values["photo_mean"]["dice"], values["photo_mean"]["false_regions"])
@@ -54,7 +55,7 @@ def _by_session(report: Mapping[str, Any], objects: Sequence[str]) -> Table:
 
 
 def _by_photo(report: Mapping[str, Any], objects: Sequence[str]) -> Table:
-    table = Table(title="by photo; false: regions of a class that the photo lacks")
+    table = _table("by photo; false: regions of a class that the photo lacks")
     _add_columns(table, "photo", *_for_each(objects, "IoU", "Dice", "false"))
     for photo, values in report["by_photo"].items():
         counts = np.array(values["confusion"])
@@ -64,7 +65,7 @@ def _by_photo(report: Mapping[str, Any], objects: Sequence[str]) -> Table:
 
 
 def _by_limit(calibration: Mapping[str, Any]) -> Table:
-    table = Table(title=f"each photo alike; expected calibration error {calibration['error']:.3f}")
+    table = _table(f"each photo alike; expected calibration error {calibration['error']:.3f}")
     _add_columns(table, "pixels with at least this probability", "share", "of these wrong")
     for row in calibration["limits"]:
         table.add_row(
@@ -77,10 +78,16 @@ def _for_each(objects: Sequence[str], *titles: str) -> list[str]:
     return [f"{title} {escape(name)}" for title in titles for name in objects]
 
 
+def _table(title: str) -> Table:
+    """A table with little beside its numbers, for terminals of 80 columns."""
+    return Table(title=title, box=box.SIMPLE_HEAD, padding=0)
+
+
 def _add_columns(table: Table, first: str, *titles: str) -> None:
-    table.add_column(first, no_wrap=True)
+    """Add columns; a narrow terminal wraps the titles and the cells of the first column, never a number."""
+    table.add_column(first, overflow="fold")
     for title in titles:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", min_width=6)
 
 
 def _number(value: float) -> str:

@@ -38,9 +38,14 @@ def calibrate(network: keras.Model, squares: Squares, indices: Sequence[int], tt
         logits.append(np.reshape(scores, (-1, scores.shape[-1]))[chosen])
         truth.append(pixels[..., 3].ravel()[chosen])
     factor = best_factor(np.concatenate(logits), np.concatenate(truth))
+    scale(network, factor)
+    return 1 / factor
+
+
+def scale(network: keras.Model, factor: float) -> None:
+    """Multiply the network's logits by a factor, in its last layer."""
     head = network.get_layer("head")
     head.set_weights([factor * weights for weights in head.get_weights()])
-    return 1 / factor
 
 
 def best_factor(logits: np.ndarray, truth: np.ndarray) -> float:

@@ -226,7 +226,7 @@ class Config(Machine, Output, Training, Network, Data):
             ("init_share", 0 <= self.init_share <= 0.9, "0 to 0.9"),
             (
                 "init_share",
-                not self.init_share or self.starts_from_scenes or isinstance(self.init, Path),
+                not self.init_share or starts_whole(vars(self)),
                 "0 unless --init loads a whole network",
             ),
             ("labelled_photos", self.labelled_photos >= 0, "at least 0"),
@@ -292,6 +292,11 @@ def _starts_from_scenes(settings: Mapping[str, Any]) -> bool:
         return settings["init"] == "scenes"
     network = tuple(settings[name] for name in ("encoder", "encoder_weights", "base_filters"))
     return network == SCENES_NETWORK and not (settings["classes"] or settings["scenes"])
+
+
+def starts_whole(settings: Mapping[str, Any]) -> bool:
+    """Whether --init gives the initial weights of the whole network; `settings` by name, as values or JSON values."""
+    return _starts_from_scenes(settings) or str(settings["init"]) not in ("auto", "scenes", "none")
 
 
 def _share_of_scenes(settings: Mapping[str, Any]) -> float:

@@ -76,6 +76,7 @@ def test_the_table_has_sessions_or_photos(sessions, title, row, capsys):
     shown = capsys.readouterr().out
     assert title in shown
     assert f" {row}" in shown
+    assert "…" not in shown, "80 columns are enough for all numbers"
 
 
 @pytest.mark.parametrize(
