@@ -66,6 +66,7 @@ def training_settings(adaptation: Adaptation) -> Settings:
         "init": run,
         "image_size": size,
         "method": "fixmatch",
+        "scene_share": 0.0,
         "unlabeled_from": 0.0,
         "export_dir": None,
     }

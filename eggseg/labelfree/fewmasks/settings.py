@@ -35,10 +35,10 @@ class Unlabelled(cli.Group):
 class Adaptation:
     """Adapt a trained model to a new kitchen or camera, from photos of it without masks.
 
-    Training goes on from the weights of a run of eggseg train, on its photos and masks, on made-up scenes, and on the
-    new photos as in eggseg semisupervised. Then the model predicts two views of each new photo. If the views agree less
-    than before, or fewer pixels are certain, OUTPUT_DIR gets the model of the run. The masks of the new photos are
-    written to OUTPUT_DIR/pseudo.
+    Training goes on from the weights of a run of eggseg train, on its photos and masks, and on the new photos as in
+    eggseg semisupervised. Then the model predicts two views of each new photo. If the views agree less than before, or
+    fewer pixels are certain, OUTPUT_DIR gets the model of the run. The masks of the new photos are written to
+    OUTPUT_DIR/pseudo.
     """
 
     photos: tyro.conf.Positional[Path]
