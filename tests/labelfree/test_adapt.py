@@ -43,7 +43,18 @@ def run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(kitchen: Path, run: Path, output: Path, *args: str) -> list[str]:
-    return [str(kitchen), "--model", str(run), "--output_dir", str(output), "--epochs", "1", *args]
+    return [
+        str(kitchen),
+        "--model",
+        str(run),
+        "--output_dir",
+        str(output),
+        "--epochs",
+        "1",
+        "--min_confident",
+        "0",
+        *args,
+    ]
 
 
 def pixels(model: Path) -> np.ndarray:
@@ -98,7 +109,7 @@ def test_it_trains_as_the_run_did_but_for_what_is_given(kitchen, run, data_dir, 
     before = json.loads((run / "config.json").read_text())["settings"]
     assert (settings.encoder, settings.base_filters, settings.split) == ("plain", before["base_filters"], "blocks")
     assert (settings.data_dir, settings.unlabeled_dir, settings.init) == (data_dir, kitchen, run)
-    assert (settings.minutes, settings.epochs, settings.trust, settings.init_share) == (3, 0, 0.8, 0.3)
+    assert (settings.minutes, settings.epochs, settings.trust, settings.init_share) == (3, 0, 0.8, 0.5)
     assert settings.export_dir is None, "the adapted model must not replace an export"
 
 
@@ -128,6 +139,14 @@ def test_validation_photos_that_the_run_was_trained_on_are_told(kitchen, run, tm
     assert count > 0
     told = capsys.readouterr().out
     assert f"metrics.json is too good: {other} was trained on {count} of the validation photos" in told
+
+
+def test_a_model_that_is_uncertain_is_not_adapted(kitchen, run, tmp_path, monkeypatch, capsys):
+    given(monkeypatch, Signs(0.9, 0.84))
+    assert adapt.main(command(kitchen, run, tmp_path / "adapted", "--min_confident", "0.9")) == 2
+    error = capsys.readouterr().err
+    assert f"is confident of 84% of the pixels in {kitchen}, expected at least 90% (--min_confident)" in error
+    assert not (tmp_path / "adapted").exists()
 
 
 def test_photos_of_the_run_itself_are_no_new_photos(run, data_dir, tmp_path, capsys):

@@ -25,14 +25,20 @@ def run(adaptation: Adaptation) -> int:
     """Adapt the model, write masks for the photos, and return the exit code.
 
     The adapted model is kept if no sign of `consistency` is worse than before; otherwise the run folder gets the model,
-    weights and metrics of the run that it started from. `InputError` if the run, a photo or a setting cannot be used.
+    weights and metrics of the run that it started from. `InputError` if the run, a photo or a setting cannot be used,
+    or if the model is uncertain of too many pixels.
     """
     photos = naming.photos(adaptation.photos)
     settings = training_settings(adaptation)
+    before = consistency.signs(saved_model.load(adaptation.model), [*photos.values()])
+    if before.confident < adaptation.min_confident:
+        raise InputError(
+            f"--model {adaptation.model} is confident of {before.confident:.0%} of the pixels in {adaptation.photos}, "
+            f"expected at least {adaptation.min_confident:.0%} (--min_confident): it would teach itself errors; draw "
+            "masks for a few of these photos, and train again"
+        )
     semisupervised.learn(settings, photos)
-    before, after = (
-        consistency.signs(saved_model.load(run), [*photos.values()]) for run in (adaptation.model, settings.run_dir)
-    )
+    after = consistency.signs(saved_model.load(settings.run_dir), [*photos.values()])
     adapted = after.no_worse_than(before)
     if not adapted:
         _keep_old(adaptation.model, settings.run_dir)

@@ -38,7 +38,7 @@ class Adaptation:
     Training goes on from the weights of a run of eggseg train, on its photos and masks, and on the new photos as in
     eggseg semisupervised. Then the model predicts two views of each new photo. If the views agree less than before, or
     fewer pixels are certain, OUTPUT_DIR gets the model of the run. The masks of the new photos are written to
-    OUTPUT_DIR/pseudo.
+    OUTPUT_DIR/pseudo. A model that is uncertain of too many pixels is not adapted at all.
     """
 
     photos: tyro.conf.Positional[Path]
@@ -55,8 +55,11 @@ class Adaptation:
     """Passes over the photos with masks, however long they take; 0 is as many as fit into --minutes."""
     learning_rate: float = 5e-4
     """Peak learning rate of AdamW, per step."""
-    init_share: float = 0.3
-    """Share of the run's weights in the adapted ones, 0 to 0.9."""
+    init_share: float = 0.5
+    """Share of the run's weights in the adapted ones, 0 to 0.9: more is safer and gains less."""
+    min_confident: float = 0.9
+    """Share of the pixels of the new photos, 0 to 1, for which the model must have a probability of at least 0.9 before
+    it trains on its own masks; 0 adapts any model."""
     trust: float = 0.95
     """Probability from which a pixel of a new photo is trained on with the class that the model predicts."""
     seed: int = 0
@@ -67,6 +70,10 @@ class Adaptation:
     """Continue the run in the run folder after its last finished epoch; start a new one where there is none."""
     num_gpus: int = -1
     """GPUs to train on; -1 is all, 0 the processor."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_confident <= 1:
+            raise InputError(f"--min_confident is {self.min_confident}, expected 0 to 1")
 
 
 @dataclasses.dataclass(frozen=True)
