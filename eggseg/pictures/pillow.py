@@ -93,15 +93,31 @@ def opened(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
 def bare_png(data: bytes) -> bytes:
     """Reduce a PNG to the chunks that its pixels need: the critical ones, and tRNS if it is valid.
 
-    Decoders differ in the damage that they accept in other chunks.
+    Decoders differ in the damage that they accept in other chunks, and in how they read the values of tRNS.
     """
     kept, view, sizes = [memoryview(orientation.PNG)], memoryview(data), dict[bytes, int]()
     for name, start, end in orientation.chunks(data):
         is_ancillary = name.isalpha() and name[:1].islower()
-        if not is_ancillary or (name == b"tRNS" and _makes_transparent(data, start, end, sizes)):
-            kept.append(view[start:end])
+        is_transparency = name == b"tRNS" and _makes_transparent(data, start, end, sizes)
+        if not is_ancillary or is_transparency:
+            kept.append(memoryview(_of_8_bits(data, start, end)) if is_transparency else view[start:end])
             sizes[name] = end - start - 12
     return b"".join(kept)
+
+
+def _of_8_bits(data: bytes, start: int, end: int) -> bytes:
+    """The tRNS chunk data[start:end] of a PNG of up to 8 bits, with its values as libpng reads them.
+
+    libpng uses the low bits only, and scales grey values of 2 and 4 bits to 8. Pillow compares the values in the chunk
+    with scaled pixels.
+    """
+    bits, palette = data[24], data[25] == 3
+    if palette or bits > 8:
+        return data[start:end]
+    most = 2**bits - 1
+    values = (np.frombuffer(data[start + 8 : end - 4], ">u2") & most) * (1 if bits == 1 else 255 // most)
+    content = b"tRNS" + values.astype(">u2").tobytes()
+    return data[start : start + 4] + content + zlib.crc32(content).to_bytes(4, "big")
 
 
 def _makes_transparent(data: bytes, start: int, end: int, before: dict[bytes, int]) -> bool:

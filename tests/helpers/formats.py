@@ -144,7 +144,6 @@ def files() -> dict[str, File]:
             f"PNG, grey of {d} bits, one transparent": File(
                 png(few[d], d, 0, chunk(b"tRNS", b"\0\1")),
                 grey(np.where(few[d] == 1, 0, shown[d])),
-                by_pillow=d == 1,  # Pillow compares the transparent value with the 8-bit values
             )
             for d in few
         },

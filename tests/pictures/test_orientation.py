@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.formats import chunk, encoded, ramp, segment, tiff, with_chunks
-from hypothesis import given, settings
+from helpers.formats import chunk, encoded, png, ramp, segment, tiff, with_chunks
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -131,6 +131,18 @@ PIXELS = {mode: encoded(Image.fromarray(ramp(5, 3)).convert(mode), "PNG") for mo
 PIXELS["palette of 2 bits"] = encoded(Image.fromarray(ramp(5, 3)).quantize(4), "PNG", bits=2)
 PIXELS["grey of 1 bit"] = encoded(Image.fromarray(ramp(5, 3)).convert("1"), "PNG")
 
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("value", [0, 1, 2, 3, 15, 16, 18, 255, 257, 65535])
+def test_of_a_transparent_grey_value_the_low_bits_count(depth: int, value: int) -> None:
+    most = 2**depth - 1
+    stored = np.arange(24).reshape(4, 6) % (most + 1)
+    data = png(stored, depth, 0, chunk(b"tRNS", value.to_bytes(2, "big")))
+    shown = np.where(stored == value & most, 0, stored * (255 // most))
+    for pixels in (decoded(tf.constant(data))[0], pillow.decode(data)[0]):
+        np.testing.assert_array_equal(pixels, np.repeat(shown[..., None], 3, -1))
+
+
 ANCILLARY = st.tuples(
     st.sampled_from(
         b"eXIf tRNS tRNS tEXt zTXt iTXt iCCP gAMA cHRM sRGB pHYs tIME bKGD sBIT hIST sPLT acTL fcTL fdAT vpAg".split()
@@ -142,6 +154,7 @@ ANCILLARY = st.tuples(
 
 
 @settings(max_examples=100)
+@example([(b"tRNS", b"\0\2", True)], [], "grey of 1 bit")
 @given(st.lists(ANCILLARY, max_size=3), st.lists(ANCILLARY, max_size=2), st.sampled_from(list(PIXELS)))
 def test_a_png_that_the_graph_reads_is_read_alike_by_pillow_whatever_stands_beside_its_pixels(before, after, mode):
     def written(parts):
