@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,6 +41,8 @@ def measured(run: Path, data: Path, output: Path, flags: list[str]) -> list[tupl
     """The rows of a fold: before and, if the model is adapted at all, after."""
     folder = output / run.name
     split = read_json(run / "config.json")["split"]
+    for part in ("train", "val"):  # an earlier split must not be mixed in
+        shutil.rmtree(folder / part, ignore_errors=True)
     for part in ("train", "val"):
         for name in split[part]:
             for kind in ("images", "masks"):
@@ -54,8 +57,10 @@ def measured(run: Path, data: Path, output: Path, flags: list[str]) -> list[tupl
         check=False,
     ).returncode
     minutes = f"{(time.perf_counter() - begun) / 60:.1f}"
+    if code == 2:  # the error says why, for example that the model is uncertain
+        return [*rows, (run.name[4:], str(photos), "refused", *[""] * 5, minutes)]
     if code:
-        return [*rows, (run.name[4:], str(photos), "not adapted", *[""] * 5, minutes)]
+        raise SystemExit(code)
     (record,) = adapted.rglob("adaptation.json")
     kept = "after" if read_json(record)["adapted"] else "old model kept"
     return [*rows, (run.name[4:], str(photos), kept, *figures(record.parent, folder, "after"), minutes)]

@@ -14,6 +14,9 @@ from rich.table import Table
 from eggseg.errors import printable
 from eggseg.evaluation import metrics
 
+MOST_NUMBERS = 9
+"""Columns of numbers that 80 columns of a terminal have room for."""
+
 
 def show(report: Mapping[str, Any], classes: Sequence[str]) -> None:
     """Print the metrics of `Scores.report`: of each class, of each camera session, and of what the model is sure of.
@@ -87,7 +90,7 @@ def _add_columns(table: Table, first: str, *titles: str) -> None:
     """Add columns; a narrow terminal wraps the titles and the cells of the first column, never a number."""
     table.add_column(first, overflow="fold")
     for title in titles:
-        table.add_column(title, justify="right", min_width=6)
+        table.add_column(title, justify="right", min_width=6 if len(titles) <= MOST_NUMBERS else None)
 
 
 def _number(value: float) -> str:

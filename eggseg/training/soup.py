@@ -21,7 +21,7 @@ from eggseg.exported import saved_model
 from eggseg.files import parsing, read_json, replacing, write_json
 from eggseg.training import building, calibration, run_folder
 from eggseg.training.callbacks import AVERAGED
-from eggseg.training.config import CONFIG, NETWORK, Config, starts_whole
+from eggseg.training.config import CONFIG, METRICS, NETWORK, Config, starts_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Part:
     def of(cls, folder: Path) -> Part:
         """`InputError` if the folder holds no finished run."""
         record = read_json(folder / CONFIG)
+        if not (folder / METRICS).exists():
+            raise InputError(f"{folder} holds no finished run: it has no {METRICS}")
         if not isinstance(record, dict) or "settings" not in record:
             raise InputError(f"{folder} is no run folder of eggseg train: its {CONFIG} has no settings")
         _, exported = saved_model.described(saved_model.find(folder))
@@ -57,7 +59,9 @@ def write(runs: Sequence[Path], folder: Path, overwrite: bool = False) -> None:
     """
     parts = [Part.of(run) for given in runs for run in _folds(given)]
     if len(parts) < 2:
-        raise InputError(f"there is {len(parts)} run to average, expected at least 2")
+        raise InputError(f"{len(parts)} run is given, expected at least 2")
+    if folder.resolve() in [part.folder.resolve() for part in parts]:
+        raise InputError(f"--output_dir {folder} is one of the runs: expected another folder")
     _check(parts)
     first = parts[0].record
     with parsing(parts[0].folder / CONFIG):
@@ -68,7 +72,6 @@ def write(runs: Sequence[Path], folder: Path, overwrite: bool = False) -> None:
     if (folder / CONFIG).exists() and not overwrite:
         raise InputError(f"{folder} holds a run already: expected another --output_dir, or --overwrite")
     config = dataclasses.replace(config, image_size=size, output_dir=folder)
-    run_folder.clear(folder)
     network = building.network(config, classes)
     every = []
     for part in parts:
@@ -76,6 +79,7 @@ def write(runs: Sequence[Path], folder: Path, overwrite: bool = False) -> None:
             network.load_weights(part.folder / AVERAGED)
         every.append(network.get_weights())
     network.set_weights([np.mean(weights, 0) for weights in zip(*every, strict=True)])
+    run_folder.clear(folder)  # only now: an error above must not delete an earlier run
     with replacing(folder / AVERAGED) as temporary:
         network.save_weights(temporary)
     write_json(folder / CONFIG, _record(parts, config))
@@ -88,9 +92,15 @@ def write(runs: Sequence[Path], folder: Path, overwrite: bool = False) -> None:
 
 
 def _folds(folder: Path) -> list[Path]:
-    """The folds in the folder of a cross-validation, or the folder itself."""
+    """The folds in the folder of a cross-validation, or the folder itself; `InputError` if a fold is missing."""
     folds = sorted(path.parent for path in folder.glob(f"fold[0-9]*/{CONFIG}"))
-    return folds if folds and not (folder / CONFIG).exists() else [folder]
+    if not folds or (folder / CONFIG).exists():
+        return [folder]
+    with parsing(folds[0] / CONFIG):
+        count = read_json(folds[0] / CONFIG)["settings"]["folds"]
+    if len(folds) != count:
+        raise InputError(f"{folder} has {len(folds)} folds, expected {count}: train the others with --resume")
+    return folds
 
 
 def _check(parts: Sequence[Part]) -> None:

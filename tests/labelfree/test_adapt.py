@@ -69,14 +69,14 @@ def given(monkeypatch: pytest.MonkeyPatch, *signs: Signs) -> None:
 
 
 def test_a_model_that_is_no_worse_by_its_signs_is_kept(kitchen, run, tmp_path, monkeypatch, capsys):
-    given(monkeypatch, Signs(0.5, 0.7), Signs(0.5, 0.8))
+    given(monkeypatch, Signs(0.5, 0.7, 1.0), Signs(0.5, 0.8, 1.0))
     output = tmp_path / "adapted"
     assert adapt.main(command(kitchen, run, output)) == 0
     assert json.loads((output / "adaptation.json").read_text()) == {
         "model": str(run),
         "adapted": True,
-        "before": {"agreement": 0.5, "confident": 0.7},
-        "after": {"agreement": 0.5, "confident": 0.8},
+        "before": {"agreement": 0.5, "confident": 0.7, "objects": 1.0},
+        "after": {"agreement": 0.5, "confident": 0.8, "objects": 1.0},
     }
     assert digest(output / AVERAGED) != digest(run / AVERAGED)
     assert np.abs(pixels(output) - pixels(run)).max() > 1e-4
@@ -87,14 +87,15 @@ def test_a_model_that_is_no_worse_by_its_signs_is_kept(kitchen, run, tmp_path, m
     assert made == sorted(f"{path.name}.png" for path in (kitchen / "images").iterdir())
 
 
-@pytest.mark.parametrize("after", [Signs(0.4, 0.9), Signs(0.9, 0.6)])
+@pytest.mark.parametrize("after", [Signs(0.4, 0.9, 1.0), Signs(0.9, 0.6, 1.0), Signs(0.9, 0.9, 0.4)])
 def test_where_a_sign_is_worse_the_old_model_is_kept(kitchen, run, tmp_path, monkeypatch, capsys, after):
-    given(monkeypatch, Signs(0.5, 0.7), after)
+    given(monkeypatch, Signs(0.5, 0.7, 1.0), after)
     output = tmp_path / "adapted"
     assert adapt.main(command(kitchen, run, output)) == 0
     assert not json.loads((output / "adaptation.json").read_text())["adapted"]
     assert "worse by these signs: the old one is kept" in capsys.readouterr().out
-    for name in (AVERAGED, "metrics.json", "saved_model/1/saved_model.pb"):
+    assert not (output / "checkpoint.npz").exists(), "it belongs to the other weights"
+    for name in (AVERAGED, "config.json", "metrics.json", "samples.png", "saved_model/1/saved_model.pb"):
         assert digest(output / name) == digest(run / name)
     np.testing.assert_array_equal(pixels(output), pixels(run))
     masks = tmp_path / "masks"
@@ -128,7 +129,7 @@ def test_a_run_that_cannot_be_adapted_is_refused(kitchen, tmp_path, capsys, reco
 
 
 def test_validation_photos_that_the_run_was_trained_on_are_told(kitchen, run, tmp_path, monkeypatch, capsys):
-    given(monkeypatch, *[Signs(0.5, 0.5)] * 2)
+    given(monkeypatch, *[Signs(0.5, 0.5, 1.0)] * 2)
     before = json.loads((run / "config.json").read_text())
     other = tmp_path / "run"
     shutil.copytree(run, other)
@@ -142,11 +143,18 @@ def test_validation_photos_that_the_run_was_trained_on_are_told(kitchen, run, tm
 
 
 def test_a_model_that_is_uncertain_is_not_adapted(kitchen, run, tmp_path, monkeypatch, capsys):
-    given(monkeypatch, Signs(0.9, 0.84))
+    given(monkeypatch, Signs(0.9, 0.84, 1.0))
     assert adapt.main(command(kitchen, run, tmp_path / "adapted", "--min_confident", "0.9")) == 2
     error = capsys.readouterr().err
-    assert f"is confident of 84% of the pixels in {kitchen}, expected at least 90% (--min_confident)" in error
+    assert f"is confident of 84.0% of the pixels in {kitchen}, expected at least 90.0% (--min_confident)" in error
     assert not (tmp_path / "adapted").exists()
+
+
+def test_the_run_itself_is_not_overwritten(kitchen, run, capsys):
+    before = digest(run / AVERAGED)
+    assert adapt.main(command(kitchen, run, run, "--overwrite")) == 2
+    assert f"error: --output_dir {run} is the run of --model: expected another folder" in capsys.readouterr().err
+    assert digest(run / AVERAGED) == before
 
 
 def test_photos_of_the_run_itself_are_no_new_photos(run, data_dir, tmp_path, capsys):
@@ -173,7 +181,7 @@ def model(ids_of: Callable[[np.ndarray], np.ndarray], egg: float) -> Segmenter:
 def test_signs_of_a_model_that_sees_the_same_in_both_views(kitchen):
     photos = sorted((kitchen / "images").iterdir())
     all_egg = model(lambda image: np.ones(image.shape[:2], np.uint8), 0.9)
-    assert consistency.signs(all_egg, photos) == Signs(1.0, 1.0)
+    assert consistency.signs(all_egg, photos) == Signs(1.0, 1.0, 1.0)
 
 
 def test_signs_of_a_model_that_contradicts_itself(kitchen):
@@ -183,6 +191,12 @@ def test_signs_of_a_model_that_contradicts_itself(kitchen):
     found = consistency.signs(model(left_half, 0.95), sorted((kitchen / "images").iterdir()))
     assert found.agreement == pytest.approx(0.0, abs=0.02), "the mirror image moves the egg to the other half"
     assert found.confident == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_second_view_is_the_middle_of_the_mirror_image(kitchen):
+    bright = model(lambda image: (image[..., 0] > 200).astype(np.uint8), 0.9)
+    photos = sorted((kitchen / "images").iterdir())
+    assert consistency.signs(bright, photos) == Signs(1.0, pytest.approx(1.0, abs=1), 1.0)
 
 
 def test_at_most_forty_photos_are_looked_at(kitchen, monkeypatch):

@@ -85,7 +85,7 @@ def test_no_photo_is_left_to_measure_the_average(folds, data_dir, tmp_path, caps
     output = tmp_path / "all"
     assert average.main([str(folds), "--output_dir", str(output)]) == 0
     assert evaluate.main(["--model", str(output), "--data_dir", str(data_dir), "--split", "val"]) == 2
-    assert "error: " in capsys.readouterr().err
+    assert "held out no photos" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_runs_from_random_weights_are_refused(folds, tmp_path, capsys):
 
 def test_a_single_run_and_what_is_no_run_are_refused(folds, tmp_path, capsys):
     assert average.main([str(folds / "fold0"), "--output_dir", str(tmp_path / "all")]) == 2
-    assert "error: there is 1 run to average, expected at least 2" in capsys.readouterr().err
+    assert "error: 1 run is given, expected at least 2" in capsys.readouterr().err
     assert average.main([str(tmp_path), str(folds / "fold0"), "--output_dir", str(tmp_path / "all")]) == 2
     assert f"{tmp_path}/config.json" in capsys.readouterr().err
 
@@ -120,4 +120,23 @@ def test_an_earlier_run_is_replaced_only_if_told(folds, tmp_path, capsys):
     assert average.main([str(folds), "--output_dir", output]) == 0
     assert average.main([str(folds), "--output_dir", output]) == 2
     assert f"{output} holds a run already" in capsys.readouterr().err
-    assert average.main([str(folds), "--output_dir", output, "--overwrite"]) == 0
+    twice = [str(folds / "fold0"), str(changed(folds / "fold0", tmp_path / "copy"))]
+    assert average.main([*twice, "--output_dir", output, "--overwrite"]) == 0
+    for found, expected in zip(weights(Path(output)), weights(folds / "fold0"), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_what_is_not_finished_is_refused(folds, tmp_path, capsys):
+    shutil.copytree(folds, tmp_path / "run")
+    (tmp_path / "run/fold1/metrics.json").unlink()
+    assert average.main([str(tmp_path / "run"), "--output_dir", str(tmp_path / "all")]) == 2
+    assert f"{tmp_path}/run/fold1 holds no finished run" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "run/fold1")
+    assert average.main([str(tmp_path / "run"), "--output_dir", str(tmp_path / "all")]) == 2
+    assert "has 1 folds, expected 2" in capsys.readouterr().err
+
+
+def test_a_run_is_not_replaced_by_its_average(folds, tmp_path, capsys):
+    args = [str(folds), "--output_dir", str(folds / "fold0"), "--overwrite"]
+    assert average.main(args) == 2
+    assert f"error: --output_dir {folds}/fold0 is one of the runs" in capsys.readouterr().err

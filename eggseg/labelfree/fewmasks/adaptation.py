@@ -8,14 +8,15 @@ import tempfile
 from pathlib import Path
 
 from eggseg import cli
+from eggseg.devices import hardware
 from eggseg.errors import InputError
 from eggseg.exported import saved_model
 from eggseg.files import parsing, read_json, write_bytes, write_json
 from eggseg.labelfree.clusters import naming
 from eggseg.labelfree.fewmasks import consistency, semisupervised
 from eggseg.labelfree.fewmasks.settings import Adaptation, Settings
-from eggseg.training.callbacks import AVERAGED
-from eggseg.training.config import CONFIG, METRICS
+from eggseg.training.callbacks import AVERAGED, CHECKPOINT, RAW
+from eggseg.training.config import CONFIG, HISTORY, METRICS
 
 RECORD = "adaptation.json"
 """File of the run folder: the signs of both models, and which one was kept."""
@@ -24,17 +25,20 @@ RECORD = "adaptation.json"
 def run(adaptation: Adaptation) -> int:
     """Adapt the model, write masks for the photos, and return the exit code.
 
-    The adapted model is kept if no sign of `consistency` is worse than before; otherwise the run folder gets the model,
-    weights and metrics of the run that it started from. `InputError` if the run, a photo or a setting cannot be used,
-    or if the model is uncertain of too many pixels.
+    The adapted model is kept if no sign of `consistency` is worse than before; otherwise the run folder gets the files
+    of the run that it started from. `InputError` if the run, a photo or a setting cannot be used, or if the model is
+    uncertain of too many pixels.
     """
-    photos = naming.photos(adaptation.photos)
+    photos = naming.photos(adaptation.photos, adaptation.output_dir)
     settings = training_settings(adaptation)
+    if settings.run_dir.resolve() == adaptation.model.resolve():
+        raise InputError(f"--output_dir {adaptation.output_dir} is the run of --model: expected another folder")
+    hardware.use(adaptation.num_gpus)  # before the first operation: later, GPUs cannot be left out
     before = consistency.signs(saved_model.load(adaptation.model), [*photos.values()])
     if before.confident < adaptation.min_confident:
         raise InputError(
-            f"--model {adaptation.model} is confident of {before.confident:.0%} of the pixels in {adaptation.photos}, "
-            f"expected at least {adaptation.min_confident:.0%} (--min_confident): it would teach itself errors; draw "
+            f"--model {adaptation.model} is confident of {before.confident:.1%} of the pixels in {adaptation.photos}, "
+            f"expected at least {adaptation.min_confident:.1%} (--min_confident): it would teach itself errors; draw "
             "masks for a few of these photos, and train again"
         )
     semisupervised.learn(settings, photos)
@@ -45,12 +49,16 @@ def run(adaptation: Adaptation) -> int:
     record = {"model": str(adaptation.model), "adapted": adapted}
     signs = {"before": dataclasses.asdict(before), "after": dataclasses.asdict(after)}
     write_json(settings.run_dir / RECORD, record | signs)
-    for sign, text in (("agreement", "agreement of two views, mIoU"), ("confident", "share of confident pixels")):
+    for sign, text in (
+        ("agreement", "agreement of two views, mIoU"),
+        ("confident", "share of confident pixels"),
+        ("objects", "kinds of objects found in a photo, mean"),
+    ):
         print(f"{text}: {getattr(before, sign):.4f} before, {getattr(after, sign):.4f} after")
     kept = "the adapted model is kept" if adapted else "the adapted model is worse by these signs: the old one is kept"
     print(f"{kept}, in {settings.run_dir}")
     trained_on, held_out = (_split(run)[part] for run, part in ((adaptation.model, "train"), (settings.run_dir, "val")))
-    if seen := set(trained_on) & set(held_out):
+    if adapted and (seen := set(trained_on) & set(held_out)):
         print(f"metrics.json is too good: {adaptation.model} was trained on {len(seen)} of the validation photos")
     return semisupervised.write_masks(settings, photos)
 
@@ -76,7 +84,7 @@ def training_settings(adaptation: Adaptation) -> Settings:
         "unlabeled_from": 0.0,
         "export_dir": None,
     }
-    same = ("minutes", "epochs", "learning_rate", "init_share", "trust", "seed", "overwrite", "resume", "num_gpus")
+    same = ("minutes", "epochs", "learning_rate", "init_share", "trust", "overwrite", "resume", "num_gpus")
     given |= {name: getattr(adaptation, name) for name in same}
     flags = [f"--{name}={value}" for name, value in given.items()]
     return cli.parse(Settings, ["--config", str(run / CONFIG), *flags], "eggseg.labelfree.adapt", with_config=True)
@@ -90,13 +98,16 @@ def _split(run: Path) -> dict[str, list[str]]:
 
 
 def _keep_old(run: Path, folder: Path) -> None:
-    """Replace model, weights and metrics in `folder` by those of `run`."""
+    """Replace the files of a run in `folder` by those of `run`; its checkpoint is deleted, so it cannot be resumed."""
     exported = folder / "saved_model" / "1"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         new, old = Path(temporary, "new"), Path(temporary, "old")
         shutil.copytree(saved_model.find(run), new)
         exported.rename(old)
         new.rename(exported)
-    for name in (AVERAGED, METRICS):
+    (folder / CHECKPOINT).unlink()
+    for name in (CONFIG, METRICS, HISTORY, AVERAGED, RAW, "samples.png", "curves.png"):
         if (run / name).exists():
             write_bytes(folder / name, (run / name).read_bytes())
+        else:
+            (folder / name).unlink(missing_ok=True)

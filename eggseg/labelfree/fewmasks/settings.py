@@ -44,7 +44,7 @@ class Adaptation:
     photos: tyro.conf.Positional[Path]
     """A folder of new photos, or one with images/."""
     model: Path
-    """The run folder of the model."""
+    """The run folder of the model. For a fold of a cross-validation, the result is in OUTPUT_DIR/fold0 and so on."""
     output_dir: Path = Path("adapted")
     """Run folder of the adapted model."""
     data_dir: Path | None = None
@@ -62,8 +62,6 @@ class Adaptation:
     it trains on its own masks; 0 adapts any model."""
     trust: float = 0.95
     """Probability from which a pixel of a new photo is trained on with the class that the model predicts."""
-    seed: int = 0
-    """Seed of the photo order and the augmentation."""
     overwrite: bool = False
     """Start anew where the run folder already holds a run; --resume takes precedence."""
     resume: bool = False
