@@ -45,7 +45,9 @@ class AveragedWeights(keras.callbacks.Callback):
         self.init_share = init_share
         self.weights = model.weights
         self.averages = [tf.Variable(w, trainable=False, name=f"averaged_{i}") for i, w in enumerate(self.weights)]
-        self.initial = [tf.Variable(w, trainable=False, name=f"initial_{i}") for i, w in enumerate(self.weights)]
+        kept = self.weights if init_share else []
+        self.initial = [tf.Variable(w, trainable=False, name=f"initial_{i}") for i, w in enumerate(kept)]
+        """The initial weights; none are kept if `init_share` is 0."""
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.pending = tf.Variable(0, trainable=False, dtype=tf.int64)
         """Steps since the last update of the averages."""
@@ -68,10 +70,12 @@ class AveragedWeights(keras.callbacks.Callback):
         """Update the averages with the current weights, as if each pending step had led to these weights."""
         step = tf.cast(self.steps, tf.float32)
         keep = tf.minimum(self.decay, (1 + step) / (10 + step)) ** tf.cast(self.pending, tf.float32)
-        for average, weight, initial in zip(self.averages, self.weights, self.initial, strict=True):
+        weights = [weight.value for weight in self.weights]
+        if self.initial:
             # The average of a mixture is the mixture of the averages, since the initial weights stay the same.
-            mixed = weight.value + self.init_share * (initial - weight.value)
-            average.assign(average + (1 - keep) * (mixed - average))
+            weights = [w + self.init_share * (i - w) for w, i in zip(weights, self.initial, strict=True)]
+        for average, weight in zip(self.averages, weights, strict=True):
+            average.assign(average + (1 - keep) * (weight - average))
         self.pending.assign(0)
 
     @tf.function
@@ -166,7 +170,7 @@ class RunRecorder(keras.callbacks.Callback):
             "model": self.model.variables,
             "optimizer": self.model.optimizer.variables,
             "averaged": [*self.averaged.averages, self.averaged.steps],
-            "initial": self.averaged.initial if self.averaged.init_share else [],
+            "initial": self.averaged.initial,
             "others": self.others,
         }
         return {f"{group}/{i}": v for group, variables in groups.items() for i, v in enumerate(variables)}
